@@ -31,5 +31,5 @@ class OutOfMemory(RunnerError, MemoryError):
     """Not even one tile at a time fits into the memory of the device."""
 
 
-class Cancelled(Exception):  # noqa: N818
+class Cancelled(Exception):
     """The user asked to stop: an end, not an error."""
