@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Grounds on which things stand, and things that a detector must not mistake for what it looks for."""
+
+import numpy as np
+
+from model_runner.training.generated_scenes.canvas import (
+    Body,
+    Colour,
+    Layer,
+    Light,
+    circle,
+    jitter,
+    mottle,
+    pick,
+    rectangle,
+    shaded,
+)
+
+CONCRETE = (
+    (4, (168, 152, 136)), (3, (158, 172, 166)), (3, (142, 140, 134)), (3, (118, 112, 92)), (2, (198, 198, 190)),
+    (2, (66, 72, 68)), (2, (136, 118, 104)), (1, (44, 48, 52)), (1, (120, 140, 84)),
+)  # fmt: skip
+ASPHALT = (
+    (4, (78, 78, 80)),
+    (3, (104, 102, 98)),
+    (3, (128, 120, 110)),
+    (2, (56, 58, 64)),
+    (2, (176, 168, 152)),
+    (1, (92, 92, 70)),
+)
+GRAVEL = (
+    (3, (150, 142, 132)),
+    (3, (112, 112, 110)),
+    (3, (172, 156, 140)),
+    (2, (92, 98, 96)),
+    (2, (120, 128, 96)),
+    (2, (196, 192, 184)),
+)
+WATER = (
+    (4, (22, 66, 66)),
+    (3, (28, 34, 46)),
+    (3, (58, 72, 82)),
+    (2, (10, 14, 20)),
+    (2, (66, 78, 72)),
+    (1, (104, 96, 74)),
+    (1, (20, 84, 88)),
+)
+ROOFS = (
+    (6, (226, 226, 224)),
+    (4, (176, 172, 166)),
+    (3, (120, 116, 112)),
+    (3, (150, 98, 82)),
+    (2, (92, 98, 108)),
+    (1, (70, 110, 140)),
+    (2, (196, 176, 150)),
+)
+
+
+def ground(
+    rng: np.random.Generator, image: np.ndarray, light: Light, colours: tuple, coverage: float = 1.0
+) -> tuple[np.ndarray, Colour]:
+    """Cover the image, or the part of it on one side of a line, with a surface.
+
+    Args:
+        rng: source of chance.
+        image: float32 (H, W, 3).
+        light: light of the scene.
+        colours: (weight, colour) pairs.
+        coverage: 1 covers everything; below, a strip of the image stays visible.
+
+    Returns:
+        The new image, and the colour of the ground.
+    """
+    size = image.shape[0]
+    colour = jitter(rng, pick(rng, colours), 12)
+    texture = mottle(rng, size, rng.uniform(0.01, 0.07), rng.uniform(0.005, 0.07))
+    layer = Layer(size, light)
+    reach = 2.0 * size
+    if coverage >= 1:
+        layer.polygon(rectangle(-1, -1, size + 1, size + 1), colour)
+    else:
+        angle = rng.uniform(0, 2 * np.pi)
+        along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        start = size / 2 + across * (0.5 - coverage) * size
+        corners = np.array([start - along * reach, start + along * reach])
+        layer.polygon(np.concatenate([corners, corners[::-1] + across * reach]), colour)
+        if rng.random() < 0.5:
+            layer.line(corners + across * rng.uniform(2, 6), shaded(colour, rng.uniform(0.6, 1.5)), rng.uniform(0.7, 3))
+    return layer.onto(image, 1.0, texture), colour
+
+
+def pavement_marks(
+    rng: np.random.Generator, image: np.ndarray, light: Light, colour: Colour, angle: float, pixels_per_metre: float
+) -> np.ndarray:
+    """Joints between slabs, patches, stains and painted lines of an apron."""
+    size, layer, faint = image.shape[0], Layer(image.shape[0], light), Layer(image.shape[0], light)
+    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    for _ in range(rng.integers(0, 6)):
+        middle, extent = rng.uniform(0, size, 2), rng.uniform(8, 60, 2)
+        corners = (
+            middle
+            + (along * extent[0]) * np.array([[-1], [1], [1], [-1]])
+            + (across * extent[1]) * np.array([[-1], [-1], [1], [1]])
+        )
+        faint.polygon(corners, shaded(colour, rng.uniform(0.65, 1.25)))
+    if rng.random() < 0.75:
+        step = pixels_per_metre * rng.uniform(4.5, 8)
+        dark = shaded(colour, rng.uniform(0.55, 0.9))
+        for direction, other in ((along, across), (across, along)):
+            for offset in np.arange(-size, size, step):
+                middle = size / 2 + other * (offset + rng.normal(0, 0.3))
+                faint.line(
+                    np.array([middle - direction * size, middle + direction * size]), dark, rng.uniform(0.2, 0.6)
+                )
+    image = faint.onto(image, rng.uniform(0.15, 0.6))
+    for _ in range(rng.integers(0, 12)):
+        x, y = rng.uniform(0, size, 2)
+        blot = circle(rng.uniform(1, 9), corners=9) * rng.uniform(0.4, 1.3, (9, 1)) * (rng.uniform(0.6, 2.5), 1) + (
+            x,
+            y,
+        )
+        layer.polygon(blot, shaded(colour, rng.uniform(0.3, 0.75)))
+    image = layer.onto(image, rng.uniform(0.1, 0.6))
+    lines = Layer(size, light)
+    for _ in range(rng.integers(0, 5)):
+        paint = jitter(rng, pick(rng, ((4, (196, 164, 72)), (2, (226, 226, 220)), (1, (52, 50, 48)))), 12)
+        lines.line(_curve(rng, size, angle), paint, rng.uniform(0.3, 1.0))
+    return lines.onto(image, rng.uniform(0.3, 0.95))
+
+
+def _curve(rng: np.random.Generator, size: int, angle: float) -> np.ndarray:
+    """A painted line: straight along one of the two main directions, then perhaps a bend."""
+    heading = angle + rng.integers(4) * np.pi / 2
+    turn = rng.choice([0.0, 0.0, 1.0, -1.0]) * rng.uniform(0.5, 1.6)
+    steps = 26
+    bend = np.clip((np.arange(steps) - rng.integers(6, 14)) / 8, 0, 1) * turn + heading
+    stride = size / 13
+    path = np.cumsum(np.stack([np.cos(bend), np.sin(bend)], axis=1) * stride, axis=0)
+    return path - path[rng.integers(6, 18)] + rng.uniform(0.1, 0.9, 2) * size
+
+
+def building(rng: np.random.Generator, length: float, width: float, height: float) -> Body:
+    """A block with a flat or pitched roof, with or without skylights and machines on it."""
+    body, roof = Body(), jitter(rng, pick(rng, ROOFS), 10)
+    a, b = length / 2, width / 2
+    body.add(rectangle(-a, -b, a, b), shaded(roof, 0.75), 0.0, height)
+    if rng.random() < 0.45:
+        slope = rng.uniform(0.04, 0.22)
+        body.add(rectangle(-a, -b, a, 0), shaded(roof, 1 - slope))
+        body.add(rectangle(-a, 0, a, b), shaded(roof, 1 + slope * 0.5))
+    else:
+        edge = rng.uniform(0.5, 2)
+        body.add(rectangle(-a + edge, -b + edge, a - edge, b - edge), roof)
+    for _ in range(rng.integers(0, 9) if rng.random() < 0.6 else 0):
+        x, y = rng.uniform(-0.8, 0.8, 2) * (a, b)
+        extent = rng.uniform(0.8, 3.5, 2)
+        tone = shaded(roof, rng.uniform(0.5, 1.4))
+        body.add(rectangle(x - extent[0], y - extent[1], x + extent[0], y + extent[1]), tone)
+        if rng.random() < 0.2:
+            body.add(circle(rng.uniform(1, 2.5), x, y, 12), shaded(roof, rng.uniform(0.5, 1.2)))
+    return body
+
+
+def tree(rng: np.random.Generator, radius: float) -> Body:
+    """A round crown of many leaves' clumps."""
+    body = Body()
+    leaf = jitter(rng, pick(rng, ((3, (58, 82, 52)), (2, (84, 98, 62)), (1, (44, 60, 44)), (1, (112, 100, 80)))), 10)
+    crown = circle(radius, corners=14) * rng.uniform(0.8, 1.1, (14, 1))
+    body.add(crown, shaded(leaf, 0.7), 0.0, radius * 1.2)
+    for _ in range(int(6 + radius * 2)):
+        x, y = rng.normal(0, 0.38, 2) * radius
+        body.add(circle(radius * rng.uniform(0.1, 0.3), x, y, 7), shaded(leaf, rng.uniform(0.6, 1.45)))
+    return body
+
+
+def round_stranger(rng: np.random.Generator, radius: float) -> Body:
+    """A flat round thing that is no tank: pool, lawn, sand, roundabout, painted circle."""
+    body = Body(square=True)
+    kind = pick(rng, ((2, "pool"), (3, "patch"), (2, "ring"), (1, "roundabout")))
+    wobble = rng.uniform(0, 0.14)
+    outline = (
+        circle(radius, corners=28)
+        * (1 + wobble * np.sin(np.linspace(0, 2 * np.pi, 28) * rng.integers(2, 4) + rng.uniform(0, 6)))[:, None]
+    )
+    if kind == "pool":
+        body.add(outline * 1.15, jitter(rng, (206, 200, 190), 12))
+        body.add(outline, jitter(rng, (84, 170, 196), 16))
+    elif kind == "patch":
+        body.add(
+            outline,
+            jitter(
+                rng, pick(rng, ((2, (92, 118, 66)), (2, (196, 176, 146)), (1, (70, 72, 70)), (1, (186, 130, 82)))), 14
+            ),
+        )
+    elif kind == "ring":
+        body.add(outline, jitter(rng, (200, 200, 196), 15))
+        body.add(outline * rng.uniform(0.85, 0.95), jitter(rng, (110, 106, 100), 15))
+    else:
+        body.add(outline * 1.7, jitter(rng, (96, 96, 98), 10))
+        body.add(outline, jitter(rng, (90, 116, 70), 12))
+    return body
+
+
+def angular_stranger(rng: np.random.Generator, length: float) -> Body:
+    """A thing with arms or stripes that is no plane: painted cross or arrow, jet bridge, containers, lattice."""
+    body, white = Body(), jitter(rng, (232, 230, 226), 12)
+    kind = pick(rng, ((2, "cross"), (2, "arrow"), (3, "boxes"), (2, "bars"), (2, "bridge")))
+    half = length / 2
+    thick = length * rng.uniform(0.04, 0.1)
+    if kind == "cross":
+        body.add(rectangle(-half, -thick, half, thick), white)
+        reach = half * rng.uniform(0.6, 1)
+        body.add(rectangle(-thick, -reach, thick, reach), white)
+    elif kind == "arrow":
+        body.add(rectangle(-half, -thick * 0.6, half * 0.4, thick * 0.6), white)
+        body.add([(half, 0), (half * 0.3, half * 0.35), (half * 0.3, -half * 0.35)], white)
+    elif kind == "boxes":
+        y = 0.0
+        for _ in range(rng.integers(1, 7)):
+            paint = white if rng.random() < 0.6 else jitter(rng, pick(rng, ROOFS), 15)
+            body.add(rectangle(-half, y, half * rng.uniform(0.7, 1), y + length * 0.22), paint, 0.0, length * 0.2)
+            y += length * rng.uniform(0.24, 0.36)
+    elif kind == "bars":
+        for index in range(rng.integers(2, 9)):
+            body.add(rectangle(-half, index * thick * 3, half, index * thick * 3 + thick * 1.5), white)
+    else:
+        tunnel = jitter(rng, (196, 192, 186), 18)
+        body.add(rectangle(-half, -thick, half, thick), tunnel, thick * 2, thick * 4)
+        body.add(
+            rectangle(half - thick * 2, -thick * 1.7, half + thick * 2, thick * 1.7), shaded(tunnel, 0.9), thick * 4
+        )
+    return body
+
+
+def scatter(rng: np.random.Generator, image: np.ndarray, light: Light, count: int, scale: float) -> np.ndarray:
+    """Lay so many things that are none of the classes over the image; scale is in pixels per metre over 3.3."""
+    layer = Layer(image.shape[0], light)
+    for _ in range(count):
+        x, y, heading = *rng.uniform(0, image.shape[0], 2), rng.uniform(0, 2 * np.pi)
+        kind = pick(rng, ((3, "building"), (3, "tree"), (2, "round"), (3, "angular")))
+        if kind == "building":
+            long = rng.uniform(14, 90) * scale
+            body = building(rng, long, long * rng.uniform(0.3, 0.95), rng.uniform(6, 26) * scale)
+        elif kind == "tree":
+            body = tree(rng, rng.uniform(5, 18) * scale)
+        elif kind == "round":
+            body = round_stranger(rng, rng.uniform(5, 40) * scale)
+        else:
+            body = angular_stranger(rng, rng.uniform(16, 80) * scale)
+        layer.draw(body, x, y, heading)
+    return layer.onto(image)
