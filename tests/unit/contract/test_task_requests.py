@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import json
+from dataclasses import asdict
+
+import pytest
+
+from model_runner.contract.errors import InputError
+from model_runner.contract.task_requests import Compute, DetectRequest, RasterSource, Tiling, request_from_plain
+
+
+def test_a_request_survives_json():
+    request = DetectRequest(
+        RasterSource("a.tif", bands=(3, 2, 1), extent=(0, 1, 2, 3), extent_crs="EPSG:4326", resolution=0.3),
+        output="boxes.gpkg",
+        classes=("plane",),
+        tiling=Tiling(512, 100),
+        compute=Compute("cuda:1", "fp16", 8),
+    )
+    assert request_from_plain(DetectRequest, json.loads(json.dumps(asdict(request)))) == request
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"bands": (0,)}, "counted from 1"),
+        ({"extent": (5, 0, 5, 1)}, "extent 5,0,5,1 is empty"),
+        ({"extent": (1, 2, 3)}, "incomplete"),
+        ({"resolution": 0}, "above 0 metres"),
+    ],
+)
+def test_a_raster_source_refuses_what_cannot_be(values, words):
+    with pytest.raises(InputError, match=words):
+        RasterSource("a.tif", **values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "words"),
+    [
+        (Tiling, {"tile_size": 1000}, "multiple of 32"),
+        (Tiling, {"tile_size": 64}, "from 96 pixels on; 64"),
+        (Tiling, {"overlap": -1}, "below 0"),
+        (Compute, {"device": "gpu"}, "'gpu' is unknown; use auto, cpu, cuda, mps"),
+        (Compute, {"precision": "int8"}, "'int8' is unknown"),
+        (Compute, {"batch_size": 0}, "1 or more"),
+    ],
+)
+def test_options_refuse_what_cannot_be(kind, values, words):
+    with pytest.raises(InputError, match=words):
+        kind(**values)
+
+
+def test_detect_refuses_a_threshold_in_percent_and_a_shapefile():
+    source = RasterSource("a.tif")
+    with pytest.raises(InputError, match="between 0 and 1; 30 was given"):
+        DetectRequest(source, "a.gpkg", threshold=30)
+    with pytest.raises(InputError, match=r"GeoPackage \(.gpkg\); 'a.shp'"):
+        DetectRequest(source, "a.shp")
+
+
+def test_unknown_and_missing_fields_are_named():
+    with pytest.raises(InputError, match=r"lacks \['source'\] and does not know \['colour'\]"):
+        request_from_plain(DetectRequest, {"output": "a.gpkg", "colour": "red"})
