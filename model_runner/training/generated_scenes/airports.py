@@ -6,8 +6,8 @@ import numpy as np
 from model_runner.training.generated_scenes.canvas import Body, Layer, jitter, pick, rectangle, shaded
 from model_runner.training.generated_scenes.composition import Composition
 from model_runner.training.generated_scenes.planes import plane
-from model_runner.training.generated_scenes.surroundings import CONCRETE, building, ground, pavement_marks
-from model_runner.training.generated_scenes.vehicles import vehicle
+from model_runner.training.generated_scenes.surroundings import CONCRETE, building, equipment, ground, pavement_marks
+from model_runner.training.generated_scenes.vehicles import SERVICE_PAINTS, vehicle
 
 
 def airport(rng: np.random.Generator, scene: Composition) -> None:
@@ -16,9 +16,13 @@ def airport(rng: np.random.Generator, scene: Composition) -> None:
     angle = rng.uniform(0, 2 * np.pi)
     if kind != "background":
         coverage = 1.0 if rng.random() < 0.55 else rng.uniform(0.6, 0.95)
-        scene.image, colour = ground(rng, scene.image, scene.light, CONCRETE, coverage)
+        scene.image, colour = ground(rng, scene.image, scene.light, CONCRETE, coverage, 0.25)
         scene.image = pavement_marks(rng, scene.image, scene.light, colour, angle, scene.scale)
-    layer = scene.layer()
+    layer, below = scene.layer(), scene.layer()
+    for _ in range(rng.integers(0, 5)):
+        middle, spread = rng.uniform(0, scene.size, 2), rng.uniform(4, 12) * scene.scale
+        equipment(rng, below, middle, spread, int(rng.integers(1, 12)), scene.scale)
+    scene.image = below.onto(scene.image)
     if kind == "gates":
         _gates(rng, scene, layer, angle)
     elif kind == "rows":
@@ -44,8 +48,8 @@ def airport(rng: np.random.Generator, scene: Composition) -> None:
             body = plane(rng, scene.light, heading, str(rng.choice(types)), scene.scale)
             x, y = rng.uniform(-0.08, 1.08, 2) * scene.size
             scene.place(layer, "plane", body, x, y, heading, 0.82 if kind == "dense" else 1.1)
-    if rng.random() < 0.6:
-        _ground_traffic(rng, scene, layer, int(rng.integers(2, 22)))
+    if rng.random() < 0.5:
+        _ground_traffic(rng, scene, layer, int(rng.integers(1, 14)))
     scene.image = layer.onto(scene.image)
 
 
@@ -68,6 +72,7 @@ def _gates(rng: np.random.Generator, scene: Composition, layer: Layer, angle: fl
         gap = rng.uniform(0.12, 0.4) * length
         place = wall + along * position + inward * (gap + length / 2)
         if rng.random() < 0.8 and scene.place(layer, "plane", body, *place, heading):
+            equipment(rng, layer, place, 0.3 * length, int(rng.integers(0, 9)), scene.scale)
             door = place - inward * length * 0.36 + along * 0.05 * length
             root = wall + along * (position + span * rng.uniform(0.15, 0.4))
             bridge, reach = Body(), np.hypot(*(door - root))
@@ -105,7 +110,7 @@ def _ground_traffic(rng: np.random.Generator, scene: Composition, layer: Layer, 
     for _ in range(count):
         x, y, heading = *rng.uniform(0, scene.size, 2), rng.uniform(0, 2 * np.pi)
         if rng.random() < 0.55:
-            body = vehicle(rng, scene.light, heading, scene.scale)
+            body = vehicle(rng, scene.light, heading, scene.scale, SERVICE_PAINTS)
             scene.place(layer, "small-vehicle", body, x, y, heading, 1.2)
         else:
             train, cart = Body(), rng.uniform(1.6, 2.6) * scene.scale

@@ -166,6 +166,17 @@ def random_light(rng: np.random.Generator) -> Light:
     )
 
 
+TINTS = (
+    (5, (1.0, 1.0, 1.0)),
+    (4, (1.05, 0.98, 0.88)),
+    (2, (0.95, 1.02, 0.98)),
+    (2, (0.97, 0.99, 1.05)),
+    (2, (1.04, 0.97, 1.03)),
+    (1, (0.98, 1.03, 0.86)),
+)
+"""How cameras and haze colour whole images: (weight, factors of red, green, blue)."""
+
+
 def mottle(rng: np.random.Generator, size: int, strength: float, grain: float) -> np.ndarray:
     """Uneven brightness of a surface, (H, W) factors around 1: blotches of several sizes and fine grain."""
     total = rng.standard_normal((size, size), dtype=np.float32) * grain
@@ -182,7 +193,9 @@ def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     unit = np.clip(image / 255, 0, 1)
     middle, contrast = rng.uniform(0.35, 0.6), rng.uniform(0.85, 1.28)
     unit = (unit ** rng.uniform(0.8, 1.25) - middle) * contrast + middle
-    unit = unit * rng.uniform(0.9, 1.1) * rng.uniform(0.94, 1.06, 3) + rng.uniform(-0.03, 0.05)
+    unit = unit * np.multiply(rng.uniform(0.9, 1.1), pick(rng, TINTS)) * rng.uniform(0.97, 1.03, 3) + rng.uniform(
+        -0.01, 0.06
+    )
     grey = unit.mean(axis=2, keepdims=True)
     unit = grey + (unit - grey) * rng.uniform(0.55, 1.05)
     grain = rng.uniform(0, 0.03) if rng.random() < 0.5 else rng.uniform(0, 0.01)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from model_runner.training.generated_scenes.airports import airport
-from model_runner.training.generated_scenes.canvas import Layer, jitter, pick, rectangle, shaded
+from model_runner.training.generated_scenes.canvas import Layer, circle, jitter, pick, rectangle, shaded
 from model_runner.training.generated_scenes.composition import Composition
 from model_runner.training.generated_scenes.ships import boat
 from model_runner.training.generated_scenes.surroundings import (
@@ -17,6 +17,7 @@ from model_runner.training.generated_scenes.surroundings import (
     GRAVEL,
     WATER,
     building,
+    equipment,
     ground,
     pavement_marks,
     scatter,
@@ -33,7 +34,7 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
     size, light = scene.size, scene.light
     if rng.random() < 0.8:
         scene.image, colour = ground(
-            rng, scene.image, light, GRAVEL, 1.0 if rng.random() < 0.5 else rng.uniform(0.45, 0.95)
+            rng, scene.image, light, GRAVEL, 1.0 if rng.random() < 0.4 else rng.uniform(0.45, 0.95), 0.7
         )
     else:
         colour = jitter(rng, (150, 144, 134), 20)
@@ -41,6 +42,11 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
     scene.image = pavement_marks(rng, scene.image, light, colour, angle, scene.scale * rng.uniform(1, 4))
     layer, tanks = scene.layer(), scene.layer()
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    for _ in range(rng.integers(0, 3)):
+        start, direction = rng.uniform(0, size, 2), turn[rng.integers(2)] * size * 1.5
+        layer.line(
+            np.array([start - direction, start + direction]), jitter(rng, pick(rng, ASPHALT), 10), rng.uniform(8, 30)
+        )
     radius = float(np.exp(rng.uniform(np.log(6), np.log(62)))) * scene.scale * 0.3
     pitch = radius * rng.uniform(2.15, 3.4)
     columns, rows = (rng.integers(1, 4, 2) if radius > 18 else rng.integers(1, 7, 2)).tolist()
@@ -55,20 +61,38 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
         ends = (rng.uniform(-0.7, 0.7, (2, 2)) * (size, size)) @ turn
         ends[1] = ends[0] + turn[rng.integers(2)] * rng.uniform(20, 160)
         layer.line(ends + middle, jitter(rng, (190, 188, 182), 30), rng.uniform(0.4, 1.6))
+    ring, pad = rng.uniform(1.05, 1.35) if rng.random() < 0.35 else 0.0, rng.uniform(0.75, 1.3)
     for column in range(columns):
         for row in range(rows):
             own = radius * (rng.uniform(0.92, 1.0) if rng.random() < 0.75 else rng.uniform(0.35, 0.9))
             place = (np.array([column - (columns - 1) / 2, row - (rows - 1) / 2]) * pitch) @ turn + middle
+            if ring:
+                layer.polygon(circle(own * ring, *place), shaded(colour, pad))
             _tank(rng, scene, tanks, own, place)
     for _ in range(rng.integers(0, 6)):
         _tank(rng, scene, tanks, radius * rng.uniform(0.25, 1.0), rng.uniform(0, size, 2))
-    for _ in range(rng.integers(0, 7)):
+    for _ in range(rng.integers(0, 11)):
         long = rng.uniform(8, 60) * scene.scale * 0.3
         block = building(rng, long, long * rng.uniform(0.3, 0.9), rng.uniform(5, 16) * scene.scale * 0.3)
         x, y = rng.uniform(0, size, 2)
         if scene.free(block.box(x, y, angle), 1.1):
             layer.draw(block, x, y, angle)
+    _surround(rng, scene, layer, middle, pitch)
     scene.image = tanks.onto(layer.onto(scene.image))
+
+
+def _surround(rng: np.random.Generator, scene: Composition, layer: Layer, middle: np.ndarray, pitch: float) -> None:
+    """Machines, trees and cars between and beside the tanks."""
+    for _ in range(rng.integers(0, 5)):
+        place = middle + rng.normal(0, 1, 2) * pitch
+        equipment(rng, layer, place, rng.uniform(3, 9) * scene.scale, int(rng.integers(2, 14)), scene.scale)
+    for _ in range(rng.integers(0, 16) if rng.random() < 0.5 else 0):
+        crown, (x, y) = tree(rng, rng.uniform(3, 13) * scene.scale * 0.3), rng.uniform(0, scene.size, 2)
+        if scene.free(crown.box(x, y, 0.0), 0.8):
+            layer.draw(crown, x, y, 0.0)
+    for _ in range(rng.integers(0, 6) if scene.scale > 0.75 * PIXELS_PER_METRE and rng.random() < 0.5 else 0):
+        x, y, heading = *rng.uniform(0, scene.size, 2), rng.uniform(0, 2 * np.pi)
+        scene.place(layer, "small-vehicle", vehicle(rng, scene.light, heading, scene.scale), x, y, heading, 1.2)
 
 
 def _tank(rng: np.random.Generator, scene: Composition, layer: Layer, radius: float, place: np.ndarray) -> None:
@@ -109,9 +133,9 @@ def _pier(
 ) -> None:
     """One walkway with fingers, and boats of about that length on both sides of it."""
     middle, along, across = frame
-    reach, thick = 0.75 * scene.size, rng.uniform(1.5, 5)
+    reach, thick = 0.75 * scene.size, rng.uniform(1.8, 5.5)
     piers.line(np.array([middle - along * reach, middle + along * reach]), wood, 2 * thick)
-    fill, slip, outwards = rng.uniform(0.5, 1.0), rng.uniform(1.02, 1.3), rng.uniform(0.1, 0.95)
+    fill, slip, outwards = 1 - 0.55 * rng.random() ** 2, 1.0 + 0.25 * rng.random() ** 2, rng.uniform(0.1, 0.95)
     for side in (-1, 1):
         position, every = -reach, int(rng.integers(1, 3))
         outward = across * side
@@ -147,7 +171,7 @@ def car_park(rng: np.random.Generator, scene: Composition) -> None:
         rng.uniform(5.0, 5.5) * scale,
         rng.choice([0.0, 0.0, 0.35, -0.35]),
     )
-    fill, offset = rng.uniform(0.2, 1.0), -0.75 * size
+    fill, offset = 1 - 0.85 * rng.random() ** 1.7, -0.75 * size
     while offset < 0.75 * size:
         for side in (-1, 1):
             _stalls(
@@ -193,7 +217,7 @@ def _stalls(
             turned = heading + (np.pi if rng.random() < 0.3 else 0.0) + rng.normal(0, 0.025)
             body = vehicle(rng, scene.light, turned, scene.scale)
             place = corner + along * width / 2 + ahead * (depth / 2 + rng.normal(0, 0.8)) + rng.normal(0, 0.25, 2)
-            scene.place(cars, "small-vehicle", body, *place, turned, 0.9)
+            scene.place(cars, "small-vehicle", body, *place, turned, 0.8)
 
 
 def road(rng: np.random.Generator, scene: Composition) -> None:
@@ -233,7 +257,7 @@ def open_country(rng: np.random.Generator, scene: Composition) -> None:
 Layout = Callable[[np.random.Generator, Composition], None]
 # Share of the scenes, the layout, and the range of its scale relative to 0.3 m pixels.
 LAYOUTS: tuple[tuple[float, tuple[Layout, float, float]], ...] = (
-    (38, (airport, 0.5, 1.15)),
+    (38, (airport, 0.6, 1.25)),
     (20, (tank_farm, 0.6, 1.4)),
     (14, (marina, 0.75, 1.4)),
     (14, (car_park, 0.8, 1.35)),

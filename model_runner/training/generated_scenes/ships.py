@@ -3,16 +3,22 @@
 
 import numpy as np
 
-from model_runner.training.generated_scenes.canvas import Body, Colour, Light, circle, jitter, mirrored, pick, shaded
+from model_runner.training.generated_scenes.canvas import (
+    Body,
+    Colour,
+    Light,
+    circle,
+    jitter,
+    mirrored,
+    pick,
+    rectangle,
+    shaded,
+)
 
 HULLS = (
-    (70, (240, 240, 238)),
-    (14, (222, 216, 200)),
-    (6, (190, 192, 192)),
-    (5, (40, 52, 92)),
-    (3, (132, 96, 66)),
-    (2, (150, 40, 36)),
-)
+    (80, (242, 242, 240)), (12, (224, 218, 204)), (4, (190, 192, 192)), (3, (40, 52, 92)), (1, (132, 96, 66)),
+    (1, (150, 40, 36)),
+)  # fmt: skip
 CANVAS = ((4, (40, 66, 150)), (2, (60, 64, 70)), (2, (190, 176, 150)), (1, (150, 44, 40)), (1, (40, 120, 120)))
 GLASS = (48, 54, 62)
 
@@ -33,6 +39,11 @@ def boat(rng: np.random.Generator, light: Light, heading: float, length: float, 
     body.add(outline * size, shaded(hull, rng.uniform(0.7, 0.95)), 0.0, 0.07 * length)
     body.add(outline * size * (0.97, 0.86) + (0, 0.05 * width * side), shaded(hull, 1.02))
     {"cruiser": _cruiser, "open": _open_boat, "sail": _sailing_boat}[kind](rng, body, outline, hull, size)
+    for _ in range(rng.integers(0, 8)):
+        x, y = rng.uniform(-0.42, 0.3) * length, rng.uniform(-0.3, 0.3) * width
+        long, wide = rng.uniform(0.01, 0.06) * length, rng.uniform(0.02, 0.09) * width
+        tone = shaded(hull, rng.uniform(0.75, 1.1)) if rng.random() < 0.5 else jitter(rng, (95, 92, 88), 25)
+        body.add(rectangle(x - long, y - wide, x + long, y + wide), tone)
     return body
 
 
@@ -57,7 +68,7 @@ def _cruiser(rng: np.random.Generator, body: Body, outline: np.ndarray, hull: Co
     deck = shaded(hull, rng.uniform(0.8, 0.97))
     body.add((outline * (0.85, 0.7)) * size, deck)
     body.add((outline * (0.6, 0.52) + (0.13, 0)) * size, shaded(hull, 1.03))
-    cockpit = _cover(rng) if rng.random() < 0.35 else jitter(rng, (150, 142, 128), 18)
+    cockpit = _cover(rng) if rng.random() < 0.25 else jitter(rng, (168, 162, 150), 22)
     body.add(_block(-0.46, rng.uniform(-0.25, -0.12), 0.36, 1.0) * size, cockpit)
     front = rng.uniform(0.08, 0.24)
     body.add(_block(-0.2, front, 0.37) * size, shaded(hull, 1.04), 0.07 * length, 0.13 * length)

@@ -2,6 +2,7 @@
 """Grounds on which things stand, and things that a detector must not mistake for what it looks for."""
 
 import numpy as np
+from PIL import Image
 
 from model_runner.training.generated_scenes.canvas import (
     Body,
@@ -18,7 +19,7 @@ from model_runner.training.generated_scenes.canvas import (
 
 CONCRETE = (
     (4, (168, 152, 136)), (3, (158, 172, 166)), (3, (142, 140, 134)), (3, (118, 112, 92)), (2, (198, 198, 190)),
-    (2, (66, 72, 68)), (2, (136, 118, 104)), (1, (44, 48, 52)), (1, (120, 140, 84)),
+    (2, (66, 72, 68)), (2, (136, 118, 104)), (1, (44, 48, 52)), (1, (120, 128, 92)),
 )  # fmt: skip
 ASPHALT = (
     (4, (78, 78, 80)),
@@ -45,6 +46,7 @@ WATER = (
     (1, (104, 96, 74)),
     (1, (20, 84, 88)),
 )
+SOILS = ((4, (96, 116, 72)), (3, (132, 128, 92)), (3, (172, 148, 120)), (1, (70, 92, 60)), (1, (196, 190, 178)))
 ROOFS = (
     (6, (226, 226, 224)),
     (4, (176, 172, 166)),
@@ -57,7 +59,12 @@ ROOFS = (
 
 
 def ground(
-    rng: np.random.Generator, image: np.ndarray, light: Light, colours: tuple, coverage: float = 1.0
+    rng: np.random.Generator,
+    image: np.ndarray,
+    light: Light,
+    colours: tuple,
+    coverage: float = 1.0,
+    patchiness: float = 0.0,
 ) -> tuple[np.ndarray, Colour]:
     """Cover the image, or the part of it on one side of a line, with a surface.
 
@@ -67,6 +74,7 @@ def ground(
         light: light of the scene.
         colours: (weight, colour) pairs.
         coverage: 1 covers everything; below, a strip of the image stays visible.
+        patchiness: how often other surfaces show through.
 
     Returns:
         The new image, and the colour of the ground.
@@ -86,7 +94,19 @@ def ground(
         layer.polygon(np.concatenate([corners, corners[::-1] + across * reach]), colour)
         if rng.random() < 0.5:
             layer.line(corners + across * rng.uniform(2, 6), shaded(colour, rng.uniform(0.6, 1.5)), rng.uniform(0.7, 3))
-    return layer.onto(image, 1.0, texture), colour
+    image = layer.onto(image, 1.0, texture)
+    return (_overgrown(rng, image) if rng.random() < patchiness else image), colour
+
+
+def _overgrown(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Patches of another surface (grass, sand, dirt) with ragged edges."""
+    size = image.shape[0]
+    cells = int(rng.integers(3, 9))
+    smooth = Image.fromarray(rng.standard_normal((cells, cells), dtype=np.float32))
+    where = np.asarray(smooth.resize((size, size), Image.Resampling.BICUBIC)) + mottle(rng, size, 0.25, 0.08) - 1
+    weight = np.clip((where - rng.uniform(0.0, 1.0)) * rng.uniform(2, 12), 0, 1)[..., None] * rng.uniform(0.4, 1)
+    surface = np.float32(jitter(rng, pick(rng, SOILS), 14)) * mottle(rng, size, 0.1, rng.uniform(0.03, 0.15))[..., None]
+    return image * (1 - weight) + surface * weight
 
 
 def pavement_marks(
@@ -105,17 +125,17 @@ def pavement_marks(
         faint.polygon(corners, shaded(colour, rng.uniform(0.65, 1.25)))
     if rng.random() < 0.75:
         step = pixels_per_metre * rng.uniform(4.5, 8)
-        dark = shaded(colour, rng.uniform(0.55, 0.9))
+        dark = shaded(colour, rng.uniform(0.35, 0.85))
         for direction, other in ((along, across), (across, along)):
             for offset in np.arange(-size, size, step):
                 middle = size / 2 + other * (offset + rng.normal(0, 0.3))
                 faint.line(
-                    np.array([middle - direction * size, middle + direction * size]), dark, rng.uniform(0.2, 0.6)
+                    np.array([middle - direction * size, middle + direction * size]), dark, rng.uniform(0.25, 0.8)
                 )
-    image = faint.onto(image, rng.uniform(0.15, 0.6))
-    for _ in range(rng.integers(0, 12)):
+    image = faint.onto(image, rng.uniform(0.2, 0.75))
+    for _ in range(rng.integers(0, 26)):
         x, y = rng.uniform(0, size, 2)
-        blot = circle(rng.uniform(1, 9), corners=9) * rng.uniform(0.4, 1.3, (9, 1)) * (rng.uniform(0.6, 2.5), 1) + (
+        blot = circle(rng.uniform(0.7, 8), corners=9) * rng.uniform(0.4, 1.3, (9, 1)) * (rng.uniform(0.6, 2.5), 1) + (
             x,
             y,
         )
@@ -166,10 +186,10 @@ def tree(rng: np.random.Generator, radius: float) -> Body:
     body = Body()
     leaf = jitter(rng, pick(rng, ((3, (58, 82, 52)), (2, (84, 98, 62)), (1, (44, 60, 44)), (1, (112, 100, 80)))), 10)
     crown = circle(radius, corners=14) * rng.uniform(0.8, 1.1, (14, 1))
-    body.add(crown, shaded(leaf, 0.7), 0.0, radius * 1.2)
+    body.add(crown, shaded(leaf, 0.8), 0.0, radius * 1.2)
     for _ in range(int(6 + radius * 2)):
         x, y = rng.normal(0, 0.38, 2) * radius
-        body.add(circle(radius * rng.uniform(0.1, 0.3), x, y, 7), shaded(leaf, rng.uniform(0.6, 1.45)))
+        body.add(circle(radius * rng.uniform(0.1, 0.3), x, y, 7), shaded(leaf, rng.uniform(0.65, 1.4)))
     return body
 
 
@@ -232,6 +252,22 @@ def angular_stranger(rng: np.random.Generator, length: float) -> Body:
     return body
 
 
+def equipment(
+    rng: np.random.Generator, layer: Layer, middle: np.ndarray, spread: float, count: int, scale: float
+) -> None:
+    """Draw boxes and carts about a place; spread is a standard deviation in pixels, scale in pixels per metre."""
+    for _ in range(count):
+        body, (x, y) = Body(), middle + rng.normal(0, spread, 2)
+        long, wide = rng.uniform(0.4, 3.0) * scale, rng.uniform(0.3, 1.1) * scale
+        paint = jitter(
+            rng, pick(rng, ((4, (226, 226, 222)), (3, (64, 64, 66)), (2, (150, 148, 142)), (1, (190, 160, 70)))), 15
+        )
+        body.add(rectangle(-long, -wide, long, wide), paint, 0.0, rng.uniform(0.3, 3) * scale)
+        if rng.random() < 0.3:
+            body.add(rectangle(-long * 0.6, -wide * 0.5, long * 0.2, wide * 0.6), shaded(paint, rng.uniform(0.5, 1.3)))
+        layer.draw(body, x, y, rng.uniform(0, 2 * np.pi))
+
+
 def scatter(rng: np.random.Generator, image: np.ndarray, light: Light, count: int, scale: float) -> np.ndarray:
     """Lay so many things that are none of the classes over the image; scale is in pixels per metre over 3.3."""
     layer = Layer(image.shape[0], light)
@@ -244,7 +280,7 @@ def scatter(rng: np.random.Generator, image: np.ndarray, light: Light, count: in
         elif kind == "tree":
             body = tree(rng, rng.uniform(5, 18) * scale)
         elif kind == "round":
-            body = round_stranger(rng, rng.uniform(5, 40) * scale)
+            body = round_stranger(rng, rng.uniform(5, 28) * scale)
         else:
             body = angular_stranger(rng, rng.uniform(16, 80) * scale)
         layer.draw(body, x, y, heading)

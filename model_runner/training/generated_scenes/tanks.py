@@ -62,7 +62,7 @@ def _roof(
                 circle(inner * (1 - 0.9 * step), *(top + shift), corners),
                 shaded(paint, 1 - steepness + 1.3 * steepness * step),
             )
-        if radius > 14 and rng.random() < 0.5:
+        if radius > 16 and rng.random() < 0.35:
             _panels(rng, body, inner, top, paint)
     else:
         _cone(rng, body, paint, inner, top, towards_sun)
@@ -92,11 +92,11 @@ def _cone(
 
 def _panels(rng: np.random.Generator, body: Body, radius: float, top: np.ndarray, paint: Colour) -> None:
     """Triangles of slightly different brightness, as on geodesic domes."""
-    for _ in range(40):
-        middle = rng.uniform(-0.65, 0.65, 2) * radius
-        if np.hypot(*middle) < 0.8 * radius:
+    for _ in range(150):
+        middle = rng.uniform(-0.9, 0.9, 2) * radius
+        if np.hypot(*middle) < 0.9 * radius:
             body.add(
-                circle(0.14 * radius, *(top + middle), corners=3),
+                circle(0.09 * radius, *(top + middle), corners=3),
                 jitter(rng, shaded(paint, rng.uniform(0.85, 1.08)), 4),
             )
 

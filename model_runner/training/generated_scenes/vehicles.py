@@ -9,15 +9,26 @@ PAINTS = (
     (25, (238, 238, 238)), (19, (176, 180, 184)), (12, (112, 116, 122)), (17, (34, 36, 42)), (11, (158, 34, 30)),
     (7, (44, 62, 122)), (5, (186, 172, 140)), (3, (44, 82, 66)), (1, (222, 186, 40)),
 )  # fmt: skip
+SERVICE_PAINTS = (
+    (60, (238, 238, 238)),
+    (12, (176, 180, 184)),
+    (8, (60, 62, 66)),
+    (8, (206, 176, 70)),
+    (6, (44, 62, 122)),
+    (3, (158, 34, 30)),
+)
+"""Of the vehicles on an apron."""
 
 
-def vehicle(rng: np.random.Generator, light: Light, heading: float, pixels_per_metre: float) -> Body:
+def vehicle(
+    rng: np.random.Generator, light: Light, heading: float, pixels_per_metre: float, paints: tuple = PAINTS
+) -> Body:
     """A small road vehicle as it looks with that heading (radians) in that light."""
     kind = pick(rng, ((60, "car"), (25, "wagon"), (15, "pickup")))
     length = pixels_per_metre * (rng.uniform(4.1, 5.0) if kind == "car" else rng.uniform(4.5, 5.6))
     width = pixels_per_metre * rng.uniform(1.75, 2.1)
     height = pixels_per_metre * (1.4 if kind == "car" else 1.8)
-    paint = jitter(rng, pick(rng, PAINTS), 9)
+    paint = jitter(rng, pick(rng, paints), 9)
     side = light.side(heading)
     body, (a, b) = Body(), (length / 2, width / 2)
     corner = 0.22 * width
