@@ -60,7 +60,7 @@ class Body:
     _outline: list[np.ndarray] = field(default_factory=list)
 
     def add(self, points: Points, colour: Colour, low: float = 0.0, high: float = 0.0, solid: bool = True) -> None:
-        """Add a polygon; one that is not solid (a wake, a propeller's disc) does not count for the box."""
+        """Add a polygon; one that is not solid (a propeller) does not count for the box."""
         points = np.asarray(points, dtype=np.float64)
         self.parts.append(Part(points, colour, low, max(low, high)))
         if solid:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from model_runner.training.generated_scenes.airports import airport
-from model_runner.training.generated_scenes.canvas import Layer, circle, jitter, pick, rectangle, shaded
+from model_runner.training.generated_scenes.canvas import Layer, circle, jitter, mottle, pick, rectangle, shaded
 from model_runner.training.generated_scenes.composition import Composition
-from model_runner.training.generated_scenes.ships import boat
+from model_runner.training.generated_scenes.ships import boat, wake
 from model_runner.training.generated_scenes.surroundings import (
     ASPHALT,
     GRAVEL,
@@ -115,10 +115,14 @@ def marina(rng: np.random.Generator, scene: Composition) -> None:
             length = float(np.exp(rng.uniform(np.log(22), np.log(58)))) * scene.scale * 0.3
             _pier(rng, scene, piers, boats, (size / 2 + across * offset, along, across), length, wood)
             offset += length * rng.uniform(2.5, 4.6)
+    foam = scene.layer()
     for _ in range(rng.integers(0, 5)):
         x, y, heading = *rng.uniform(0, size, 2), rng.uniform(0, 2 * np.pi)
-        body = boat(rng, scene.light, heading, rng.uniform(16, 70) * scene.scale * 0.3, wake=rng.random() < 0.5)
-        scene.place(boats, "ship", body, x, y, heading, 1.3)
+        length = rng.uniform(16, 70) * scene.scale * 0.3
+        body = boat(rng, scene.light, heading, length)
+        if scene.place(boats, "ship", body, x, y, heading, 1.3) and rng.random() < 0.5:
+            foam.draw(wake(rng, length), x, y, heading)
+    scene.image = foam.onto(scene.image, rng.uniform(0.3, 0.8), mottle(rng, size, 0.1, 0.15))
     scene.image = boats.onto(piers.onto(scene.image))
 
 

@@ -23,14 +23,12 @@ CANVAS = ((4, (40, 66, 150)), (2, (60, 64, 70)), (2, (190, 176, 150)), (1, (150,
 GLASS = (48, 54, 62)
 
 
-def boat(rng: np.random.Generator, light: Light, heading: float, length: float, wake: bool = False) -> Body:
+def boat(rng: np.random.Generator, light: Light, heading: float, length: float) -> Body:
     """A boat of that length in pixels as it looks with that heading (radians) in that light; the bow is at x > 0."""
     kind = pick(rng, ((50, "cruiser"), (25, "open"), (25, "sail")))
     width = length * (rng.uniform(0.26, 0.32) if kind == "sail" else rng.uniform(0.28, 0.38))
     hull = jitter(rng, pick(rng, HULLS), 7)
     body = Body()
-    if wake:
-        _wake(rng, body, length, width)
     stern, fullness = rng.uniform(0.72, 0.97), rng.uniform(0.45, 0.75)
     if kind == "sail":
         stern = rng.uniform(0.5, 0.75)
@@ -102,22 +100,17 @@ def _sailing_boat(rng: np.random.Generator, body: Body, outline: np.ndarray, hul
     body.add(circle(0.014 * length, 0.12 * length, corners=6), (235, 235, 235), 0.1 * length, 0.9 * length)
 
 
-def _wake(rng: np.random.Generator, body: Body, length: float, width: float) -> None:
-    foam, reach = jitter(rng, (205, 214, 214), 8), rng.uniform(1.0, 3.0) * length
-    spread = rng.uniform(0.6, 1.3) * width
-    body.add(
-        [
-            (-0.45 * length, width * 0.4),
-            (-reach, spread * 0.5),
-            (-reach, -spread * 0.5),
-            (-0.45 * length, -width * 0.4),
-        ],
-        foam,
-        solid=False,
-    )
+def wake(rng: np.random.Generator, length: float) -> Body:
+    """The foam behind and beside a boat of that length, in the boat's frame; to be laid below it, half transparent."""
+    foam, body = jitter(rng, (216, 222, 222), 8), Body()
+    reach, width, steps = rng.uniform(1.0, 4.0) * length, 0.3 * length, 12
+    along = np.linspace(0.3, -reach / length, steps) * length
+    spread = np.linspace(0.4, rng.uniform(0.8, 2.0), steps) * width
     for mirror in (np.asarray, mirrored):
-        body.add(
-            mirror([(0.3 * length, 0.35 * width), (-0.6 * reach, 1.8 * spread), (-0.6 * reach, 1.5 * spread)]),
-            foam,
-            solid=False,
-        )
+        thick = rng.uniform(0.05, 0.16, steps) * width * np.linspace(1, 0.1, steps)
+        edge = np.stack([along, spread], axis=1)
+        body.add(mirror(np.concatenate([edge + (0, 1) * thick[:, None], (edge - (0, 1) * thick[:, None])[::-1]])), foam)
+    for _ in range(14):
+        x = -length * 0.4 - rng.random() ** 1.5 * reach
+        body.add(circle(rng.uniform(0.05, 0.3) * width, x, rng.normal(0, 0.16) * width, corners=8), foam)
+    return body
