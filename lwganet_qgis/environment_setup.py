@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Creates the runner's environment from the lock files, and says in plain words why it could not.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Callable, Iterable, Iterator, Mapping, Optional, Sequence
+
+from ..model_runner.contract.folders import PLUGIN_ROOT, environment_folder
+from .runner_environment import MARK_FILE, PYTORCH_LOCKS, REQUIREMENTS, EnvironmentProblem, mark_of, python_in
+from .runner_process import clean_environment, kill_with_children, own_session
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
+NEEDED_BYTES = {"cpu": 4 * 1024**3, "cuda": 14 * 1024**3}
+CPU_BUILDS = ("--extra-index-url", "https://download.pytorch.org/whl/cpu")
+PIP_INSTALL = (
+    *("-s", "-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input"),
+    *("--progress-bar", "off", "--disable-pip-version-check", "--no-warn-script-location"),
+)
+PROBE = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"
+FAULTS = (
+    (r"No space left on device|not enough space on the disk", "The disk is full; free some space and repeat."),
+    (r"ProxyError|407 Proxy|Cannot connect to proxy", "The proxy refused the connection; check QGIS's proxy settings."),
+    (
+        r"SSLError|CERTIFICATE_VERIFY_FAILED",
+        "The secure connection was refused because a certificate is not trusted; where a firewall inspects "
+        "connections, set PIP_CERT to the file of its certificate.",
+    ),
+    (
+        r"DO NOT MATCH THE HASHES",
+        "A package differs from the one this version was tested with and was refused (hash mismatch); there may be "
+        "no tested package for this Python version, or a proxy altered the file.",
+    ),
+    (
+        r"NewConnectionError|Name or service not known|getaddrinfo failed|Temporary failure in name resolution"
+        r"|ConnectTimeoutError|ReadTimeoutError|Network is unreachable",
+        "The package index cannot be reached; check the network connection and repeat.",
+    ),
+    (
+        r"No matching distribution found|Could not find a version that satisfies",
+        "The package index has no package for this computer and Python version.",
+    ),
+    (r"Permission denied|Access is denied", "A file or folder may not be written; check the rights of the folder."),
+)
+
+
+class SetupCancelled(Exception):
+    """The user stopped the setup; what was there before is as it was."""
+
+
+class Setup:
+    """Creates the environment.
+
+    Args:
+        tell: called with each line for the user.
+        is_cancelled: asked several times a second.
+        variables: environment variables besides the inherited ones, a proxy for example.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        is_cancelled: Callable[[], bool] = lambda: False,
+        variables: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        self._tell = tell
+        self._is_cancelled = is_cancelled
+        self._variables = {**clean_environment(os.environ), **(variables or {})}
+
+    def create(self, pytorch: str = "auto", base_python: str = "") -> Path:
+        """Create the environment anew and return its Python.
+
+        It is built beside its place and takes it when it is complete and has passed the runner's own diagnosis; an
+        environment that was there serves until then.
+
+        Args:
+            pytorch: the build, "cpu", "cuda" or "auto" (see ``fitting_pytorch``).
+            base_python: the Python to build it with; otherwise the first usable one of ``base_pythons``.
+
+        Raises:
+            EnvironmentProblem: one line that says why it cannot be created.
+            SetupCancelled: the user stopped it.
+        """
+        pytorch = fitting_pytorch() if pytorch == "auto" else pytorch
+        place = environment_folder()
+        _refuse_bad_place(place.parent, NEEDED_BYTES[pytorch])
+        base = usable_python([base_python] if base_python else base_pythons())
+        self._tell(f"Creating the runner's environment in {place} with {base} …")
+        building = Path(tempfile.mkdtemp(prefix=f"{place.name}.new-", dir=place.parent))
+        try:
+            self._run([base, "-s", "-m", "venv", "--clear", str(building)])
+            self._install(building, pytorch)
+            self._tell("Asking the runner what it can do on this computer …")
+            self.diagnose(python_in(building))
+            (building / MARK_FILE).write_text(mark_of(pytorch), encoding="ascii")
+            _take_place(building, place)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        self._tell("The environment is ready.")
+        return python_in(place)
+
+    def diagnose(self, python: Path) -> None:
+        """Run the runner's own diagnosis.
+
+        Raises:
+            EnvironmentProblem: the runner does not work with this Python.
+            SetupCancelled: the user stopped it.
+        """
+        self._run([str(python), "-s", "-m", "model_runner", "doctor"])
+
+    def _install(self, environment: Path, pytorch: str) -> None:
+        python = str(python_in(environment))
+        index = CPU_BUILDS if pytorch == "cpu" and sys.platform == "linux" else ()
+        self._tell(f"Installing PyTorch ({pytorch}). This takes a few minutes.")
+        self._run([python, *PIP_INSTALL, *index, "--requirement", str(PYTORCH_LOCKS[pytorch])])
+        self._tell("Installing rasterio and the other requirements.")
+        self._run([python, *PIP_INSTALL, "--requirement", str(REQUIREMENTS)])
+
+    def _run(self, command: Sequence[str]) -> None:
+        """Run a program to its end and pass its lines on.
+
+        Raises:
+            EnvironmentProblem: it failed.
+            SetupCancelled: the user stopped it.
+        """
+        process = subprocess.Popen(
+            list(command),
+            cwd=str(PLUGIN_ROOT),
+            env=self._variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            **own_session(),
+        )
+        lines: Queue = Queue()
+        Thread(target=_read_lines, args=(process, lines), daemon=True).start()
+        said = []
+        try:
+            while True:
+                if self._is_cancelled():
+                    raise SetupCancelled
+                try:
+                    line = lines.get(timeout=0.1)
+                except Empty:
+                    continue
+                if line is None:
+                    break
+                said.append(line)
+                self._tell(line)
+            status = process.wait()
+        except BaseException:
+            kill_with_children(process)
+            process.wait()
+            raise
+        if status != 0:
+            raise EnvironmentProblem(explain_failure(command, said))
+
+
+def fitting_pytorch() -> str:
+    """The build of PyTorch for this computer: "cuda" on Linux with an NVIDIA driver, else "cpu"."""
+    return "cuda" if sys.platform == "linux" and Path("/proc/driver/nvidia/version").exists() else "cpu"
+
+
+def base_pythons() -> Iterator[str]:
+    """Where a Python to build the environment with may be: QGIS's own first, then those on the path, newest first."""
+    names = ("python.exe", "python3.exe") if sys.platform == "win32" else ("bin/python3",)
+    for folder in (sys.base_prefix, sys.base_exec_prefix, str(Path(os.__file__).parents[2])):
+        yield from (str(Path(folder, name)) for name in names if Path(folder, name).is_file())
+    versions = range(NEWEST_PYTHON[1], OLDEST_PYTHON[1] - 1, -1)
+    for name in (*(f"python3.{minor}" for minor in versions), "python3", "python"):
+        found = shutil.which(name)
+        if found:
+            yield found
+
+
+def usable_python(candidates: Iterable[str]) -> str:
+    """The first candidate of a fitting version that can create environments.
+
+    Raises:
+        EnvironmentProblem: there is none; the text tells what was tried.
+    """
+    refused = []
+    for candidate in dict.fromkeys(candidates):
+        reason = _why_unusable(candidate)
+        if reason is None:
+            return candidate
+        refused.append(f"{candidate} ({reason})")
+    oldest, newest = (".".join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON))
+    raise EnvironmentProblem(
+        f"No Python from {oldest} to {newest} that can create environments was found. Tried: "
+        f"{', '.join(refused) or 'none'}. Install one (Debian and Ubuntu: apt install python3-venv) or name one."
+    )
+
+
+def explain_failure(command: Sequence[str], said: Sequence[str]) -> str:
+    """One line on why a program of the setup failed, from what it said."""
+    last = next((line for line in reversed(said) if "error" in line.lower()), said[-1] if said else "it said nothing")
+    for pattern, explanation in FAULTS:
+        if re.search(pattern, "\n".join(said)):
+            return f"{explanation} ({last})"
+    return f"'{' '.join(command[1:5])}' failed: {last}"
+
+
+def _why_unusable(python: str) -> Optional[str]:
+    try:
+        probe = subprocess.run(
+            [python, "-s", "-c", PROBE],
+            env=clean_environment(os.environ),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if probe.returncode != 0:
+        return "its module venv or ensurepip is missing"
+    version = tuple(int(part) for part in probe.stdout.split(".")[:2])
+    return None if OLDEST_PYTHON <= version <= NEWEST_PYTHON else f"its version is {probe.stdout.strip()}"
+
+
+def _refuse_bad_place(folder: Path, needed_bytes: int) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The folder {folder} cannot be written ({error.strerror}); choose another with the variable LWGANET_HOME."
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise EnvironmentProblem(
+            f"The disk of {folder} has {free / 1024**3:.1f} GB free, and building the environment takes "
+            f"{needed_bytes / 1024**3:.0f} GB; free some space or choose another folder with the variable LWGANET_HOME."
+        )
+
+
+def _take_place(building: Path, place: Path) -> None:
+    """Put the new environment where the old one is, if there is one.
+
+    An environment may be renamed as long as nothing but its interpreter is ever started.
+    """
+    old = place.with_name(building.name.replace(".new-", ".old-"))
+    try:
+        if place.exists():
+            place.rename(old)
+        building.rename(place)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The environment in {place} is in use ({error.strerror}); close other QGIS windows and repeat."
+        ) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_lines(process: subprocess.Popen, lines: Queue) -> None:
+    with process.stdout as output:
+        for line in output:
+            if line.strip():
+                lines.put(line.strip())
+    lines.put(None)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A job's messages become a ``QgsProcessingFeedback``'s, and its cancel becomes the job's.
+
+One runner serves all algorithms of this QGIS.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Optional
+
+from qgis.core import QgsProcessingException, QgsProcessingFeedback
+
+from ..model_runner.contract.errors import RunnerError
+from ..model_runner.contract.folders import PLUGIN_ROOT, plugin_version
+from ..model_runner.contract.messages import Finished, Log, Progress
+from . import settings
+from .runner_client import JobCancelled, RunnerClient
+from .runner_environment import is_outdated, runner_python
+from .runner_process import RunnerProcess, clean_environment
+
+SECONDS_BETWEEN_TEXTS = 2.0
+
+
+def _launch() -> RunnerProcess:
+    python = runner_python(settings.chosen_runner_python())
+    command = [str(python), "-s", "-m", "model_runner", "serve", "--idle-seconds", str(60 * settings.idle_minutes())]
+    return RunnerProcess(command, PLUGIN_ROOT, {**clean_environment(os.environ), **settings.proxy_variables()})
+
+
+_client = RunnerClient(_launch, plugin_version())
+
+
+def follow(task: str, request: Any, feedback: QgsProcessingFeedback) -> Finished:
+    """Do a task on the runner and show its course.
+
+    Raises:
+        QgsProcessingException: it failed or was cancelled; ``qgis_process`` would call a cancelled run that ends in
+            any other way a success.
+    """
+    if is_outdated(runner_python(settings.chosen_runner_python())):
+        feedback.pushWarning(
+            "The runner's environment was made for another version of the plugin; run 'Set up the environment' "
+            "(lwganet:setupenvironment) to renew it."
+        )
+    try:
+        return _client.run(task, request, Narrator(feedback).tell, feedback.isCanceled)
+    except JobCancelled as error:
+        raise QgsProcessingException("Cancelled.") from error
+    except RunnerError as error:
+        raise QgsProcessingException(str(error)) from error
+
+
+def end_runner() -> None:
+    """End the runner, if one is there; the next job starts another, with the settings of that time."""
+    _client.shut_down()
+
+
+class Narrator:
+    """Tells a feedback what a runner tells."""
+
+    def __init__(self, feedback: QgsProcessingFeedback) -> None:
+        self._feedback = feedback
+        self._stage: Optional[str] = None
+        self._last_text = 0.0
+
+    def tell(self, message: Any) -> None:
+        """Pass a ``Progress`` or ``Log`` on."""
+        if isinstance(message, Log):
+            push = {"warning": self._feedback.pushWarning, "debug": self._feedback.pushDebugInfo}
+            push.get(message.level, self._feedback.pushInfo)(message.text)
+        elif isinstance(message, Progress):
+            if message.total:
+                self._feedback.setProgress(100 * message.done / message.total)
+            now = time.monotonic()
+            if message.stage != self._stage or now - self._last_text > SECONDS_BETWEEN_TEXTS:
+                self._stage, self._last_text = message.stage, now
+                self._feedback.setProgressText(progress_text(message))
+
+
+def progress_text(progress: Progress) -> str:
+    """How far a job is, in words: ``tiles 12/340, 3.1 MPix/s, 40 s left``."""
+    parts = [f"{progress.stage} {progress.done}/{progress.total}" if progress.total else progress.stage]
+    if progress.megapixels_per_second is not None:
+        parts.append(f"{progress.megapixels_per_second:.2g} MPix/s")
+    if progress.seconds_left is not None:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: ``40 s``, ``3 min``, ``2 h 10 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Layers of QGIS as files that the runner can open, and the runner's files as layers of QGIS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Optional
+
+from osgeo import gdal
+from qgis.core import (
+    Qgis,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransformContext,
+    QgsDistanceArea,
+    QgsFeature,
+    QgsFeatureSink,
+    QgsFields,
+    QgsPointXY,
+    QgsProcessingFeatureSource,
+    QgsProcessingFeedback,
+    QgsProcessingUtils,
+    QgsProviderRegistry,
+    QgsRasterBandStats,
+    QgsRasterBlockFeedback,
+    QgsRasterFileWriter,
+    QgsRasterLayer,
+    QgsRasterPipe,
+    QgsRectangle,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import Qt
+
+from ..model_runner.contract.errors import InputError
+
+MOST_EXPORTED_PIXELS = 250_000_000
+FEATURES_AT_ONCE = 5000
+PICTURE_TYPES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
+EXPORT_OPTIONS = ["COMPRESS=LZW", "TILED=YES", "BIGTIFF=IF_SAFER"]
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder within Processing's own for temporary files, which is gone afterwards whatever happens."""
+    folder = tempfile.mkdtemp(prefix="lwganet-", dir=QgsProcessingUtils.tempFolder())
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class RasterForRunner:
+    """A raster layer that the runner shall read. Made on the main thread; its file may be asked for on any.
+
+    What GDAL can open from another process is passed on as it is; all else (web map services, databases, virtual
+    rasters, files in memory) is exported: services as the picture that QGIS draws, the others with their values.
+    """
+
+    def __init__(self, layer: QgsRasterLayer) -> None:
+        provider = layer.dataProvider()
+        self.name = layer.name()
+        self.crs = layer.crs()
+        self.is_picture = provider.dataType(1) in PICTURE_TYPES
+        self.band_count = 3 if self.is_picture else layer.bandCount()
+        self.path = _openable_path(layer)
+        self.has_other_crs = self.crs.isValid() and self.crs != provider.crs()
+        self._provider = provider.clone() if self.path is None else None
+        self._renderer = layer.renderer().clone() if self.is_picture else None
+
+    def why_unusable(self, has_extent: bool, has_resolution: bool) -> Optional[str]:
+        """Why the layer cannot be read with or without these, or None."""
+        if not self.is_picture or (has_extent and has_resolution):
+            return None
+        return (
+            f"The layer '{self.name}' comes from a server and has no pixels of its own: choose the extent and the "
+            "ground resolution to work at."
+        )
+
+    def file(
+        self,
+        folder: Path,
+        extent: QgsRectangle,
+        resolution: Optional[float],
+        transforms: QgsCoordinateTransformContext,
+        feedback: QgsProcessingFeedback,
+    ) -> str:
+        """The path or GDAL name of a file with the layer's pixels.
+
+        Args:
+            folder: for files that are made.
+            extent: part of the layer in its own reference system that is needed; empty for all of it.
+            resolution: metres per pixel on the ground that are needed; None for the layer's own.
+            transforms: of the project.
+            feedback: hears of an export.
+
+        Raises:
+            InputError: the layer cannot be exported.
+        """
+        if self.path is None:
+            return self._export(folder, extent, resolution, transforms, feedback)
+        if self.has_other_crs:
+            return _with_reference_system(self.path, self.crs, folder)
+        return self.path
+
+    def _export(
+        self,
+        folder: Path,
+        extent: QgsRectangle,
+        resolution: Optional[float],
+        transforms: QgsCoordinateTransformContext,
+        feedback: QgsProcessingFeedback,
+    ) -> str:
+        provider = self._provider
+        extent = provider.extent() if extent.isEmpty() else extent.intersect(provider.extent())
+        if extent.isEmpty():
+            raise InputError(f"The extent does not touch the layer '{self.name}'.")
+        if resolution:
+            width, height = _size_in_metres(extent, self.crs, transforms)
+            columns, rows = round(width / resolution), round(height / resolution)
+        else:
+            columns = round(provider.xSize() * extent.width() / provider.extent().width())
+            rows = round(provider.ySize() * extent.height() / provider.extent().height())
+        columns, rows = max(columns, 1), max(rows, 1)
+        if columns * rows > MOST_EXPORTED_PIXELS:
+            raise InputError(
+                f"The chosen part of the layer '{self.name}' has {columns} × {rows} pixels; at most "
+                f"{MOST_EXPORTED_PIXELS // 1_000_000} million can be exported. Choose a smaller extent or a coarser "
+                "ground resolution."
+            )
+        feedback.pushInfo(f"Exporting {columns} × {rows} pixels of the layer '{self.name}' …")
+        pipe = QgsRasterPipe()
+        pipe.set(provider)
+        if self._renderer is not None:
+            pipe.set(self._renderer)
+        path = str(folder / "layer.tif")
+        writer = QgsRasterFileWriter(path)
+        writer.setCreateOptions(EXPORT_OPTIONS)
+        block_feedback = QgsRasterBlockFeedback()
+        feedback.canceled.connect(block_feedback.cancel, Qt.ConnectionType.DirectConnection)
+        writer.writeRaster(pipe, columns, rows, extent, self.crs, transforms, block_feedback)
+        if not feedback.isCanceled():
+            _refuse_empty(path, self.name, self.is_picture)
+        return path
+
+
+def _openable_path(layer: QgsRasterLayer) -> Optional[str]:
+    """The name under which GDAL in another process opens the layer, or None if it cannot."""
+    if layer.providerType() != "gdal":
+        return None
+    registry = QgsProviderRegistry.instance()
+    parts = registry.decodeUri("gdal", layer.source())
+    if parts.get("openOptions") or "/vsimem/" in layer.source():
+        return None
+    parts.pop("credentialOptions", None)
+    path = registry.encodeUri("gdal", parts)
+    return os.path.abspath(path) if os.path.exists(path) else path
+
+
+def _with_reference_system(path: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
+    """A virtual file that gives a raster the reference system that the user gave its layer."""
+    virtual = str(folder / "layer.vrt")
+    wkt = crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
+    if gdal.Translate(virtual, path, format="VRT", outputSRS=wkt) is None:
+        raise InputError(f"GDAL cannot open {path}.")
+    return virtual
+
+
+def _size_in_metres(
+    extent: QgsRectangle, crs: QgsCoordinateReferenceSystem, transforms: QgsCoordinateTransformContext
+) -> tuple[float, float]:
+    """Width and height of an extent on the ground, measured through its centre."""
+    measure = QgsDistanceArea()
+    measure.setSourceCrs(crs, transforms)
+    measure.setEllipsoid(crs.ellipsoidAcronym() or "EPSG:7030")
+    centre = extent.center()
+    west, east = QgsPointXY(extent.xMinimum(), centre.y()), QgsPointXY(extent.xMaximum(), centre.y())
+    south, north = QgsPointXY(centre.x(), extent.yMinimum()), QgsPointXY(centre.x(), extent.yMaximum())
+    return measure.measureLine(west, east), measure.measureLine(south, north)
+
+
+def _refuse_empty(path: str, name: str, is_picture: bool) -> None:
+    """Refuse an export without a single pixel: a server that does not answer gives exactly that."""
+    exported = QgsRasterLayer(path, name, "gdal")
+    if not exported.isValid():
+        raise InputError(f"The layer '{name}' could not be exported.")
+    provider = exported.dataProvider()
+    bands = [4] if is_picture else range(1, exported.bandCount() + 1)
+    for band in bands:
+        found = provider.bandStatistics(band, QgsRasterBandStats.Stats.Min | QgsRasterBandStats.Stats.Max)
+        if found.elementCount and (found.minimumValue != 0 or found.maximumValue != 0):
+            return
+    raise InputError(
+        f"The layer '{name}' gave no picture of this extent: its server does not answer, or there is nothing here."
+    )
+
+
+def write_mask(source: QgsProcessingFeatureSource, folder: Path, transforms: QgsCoordinateTransformContext) -> str:
+    """Write a layer's polygons (the selected ones, where that is asked for) to a file and return its path.
+
+    Raises:
+        InputError: there are none.
+    """
+    path = str(folder / "mask.gpkg")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.layerName = "mask"
+    writer = QgsVectorFileWriter.create(path, QgsFields(), source.wkbType(), source.sourceCrs(), transforms, options)
+    written = 0
+    for feature in source.getFeatures():
+        if feature.hasGeometry():
+            bare = QgsFeature()
+            bare.setGeometry(feature.geometry())
+            written += writer.addFeature(bare, QgsFeatureSink.Flag.FastInsert)
+    del writer  # closes the file
+    if not written:
+        raise InputError(f"The mask '{source.sourceName()}' holds no polygons.")
+    return path
+
+
+def open_vector(path: str) -> QgsVectorLayer:
+    """The layer in a file of the runner's."""
+    return QgsVectorLayer(path, Path(path).stem, "ogr")
+
+
+def fields_of(layer: QgsVectorLayer) -> QgsFields:
+    """The layer's fields without the key that GeoPackage adds."""
+    fields = QgsFields()
+    for field in layer.fields():
+        if field.name() != "fid":
+            fields.append(field)
+    return fields
+
+
+def copy_features(layer: QgsVectorLayer, fields: QgsFields, sink: QgsFeatureSink) -> None:
+    """Copy all features; it takes a moment and is not interrupted, so that no half result stays.
+
+    Raises:
+        InputError: the sink refuses them.
+    """
+    numbers = [layer.fields().indexOf(field.name()) for field in fields]
+    batch = []
+
+    def hand_over() -> None:
+        if not sink.addFeatures(batch, QgsFeatureSink.Flag.FastInsert):
+            raise InputError(f"The result cannot be written: {sink.lastError() or 'the format refuses it'}.")
+        batch.clear()
+
+    for feature in layer.getFeatures():
+        copy = QgsFeature(fields)
+        copy.setGeometry(feature.geometry())
+        copy.setAttributes([feature.attribute(number) for number in numbers])
+        batch.append(copy)
+        if len(batch) == FEATURES_AT_ONCE:
+            hand_over()
+    hand_over()

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The group LWGANet in the Processing toolbox."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from ..model_runner.contract.folders import PLUGIN_ROOT, plugin_version
+from ..processing_algorithms import ALGORITHMS
+
+ICON_FILE = PLUGIN_ROOT / "resources" / "icons" / "lwganet.svg"
+
+
+class Provider(QgsProcessingProvider):
+    """Lists ``processing_algorithms.ALGORITHMS``."""
+
+    def id(self):
+        return "lwganet"
+
+    def name(self):
+        return "LWGANet"
+
+    def longName(self):
+        return "LWGANet: deep learning on rasters"
+
+    def versionInfo(self):
+        return plugin_version()
+
+    def icon(self):
+        return QIcon(str(ICON_FILE))
+
+    def svgIconPath(self):
+        return str(ICON_FILE)
+
+    def loadAlgorithms(self):
+        for algorithm in ALGORITHMS:
+            self.addAlgorithm(algorithm())

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The algorithms of the provider ``lwganet``, in the order of daily use."""
+
+from __future__ import annotations
+
+from .detect_objects import DetectObjects
+from .manage_models import ManageModels
+from .setup_environment import SetupEnvironment
+
+ALGORITHMS = (DetectObjects, ManageModels, SetupEnvironment)

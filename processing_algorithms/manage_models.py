@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Lists, imports, downloads and removes models."""
+
+from __future__ import annotations
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingOutputNumber,
+    QgsProcessingOutputString,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterString,
+)
+
+from ..lwganet_qgis.follow import follow
+from ..model_runner.contract.model_card import ModelCard, find_cards
+from ..model_runner.contract.task_requests import DownloadModelRequest, ImportModelRequest, RemoveModelRequest
+from .parameters import ParameterReader, explained
+from .runner_algorithm import Algorithm
+
+LIST, IMPORT, DOWNLOAD, REMOVE = ACTIONS = ("list", "import", "download", "remove")
+
+
+class ManageModels(Algorithm):
+    """``lwganet:managemodels``."""
+
+    NAME = "managemodels"
+    DISPLAY_NAME = "Manage models"
+    SUMMARY = "Lists the installed models; imports, downloads and removes them."
+    TAGS = ("weights", "checkpoint", "download", "import", "lwganet")
+    GROUP = ("models", "Models and setup")
+
+    def flags(self):
+        return super().flags() | QgsProcessingAlgorithm.Flag.FlagHideFromModeler
+
+    def initAlgorithm(self, configuration=None):
+        for parameter in (
+            explained(
+                QgsProcessingParameterEnum(
+                    "ACTION", "Action", list(ACTIONS), defaultValue=LIST, usesStaticStrings=True
+                ),
+                "list shows the installed models; import takes a file; download fetches an official model; remove "
+                "deletes a model that you imported or downloaded.",
+            ),
+            explained(
+                QgsProcessingParameterString("MODEL", "Model", optional=True),
+                "The id of the model to download or remove; for an import the id that it shall have (empty: from the "
+                "file's name).",
+            ),
+            explained(
+                QgsProcessingParameterFile("FILE", "File to import", optional=True),
+                "An official LWGANet checkpoint (.pth).",
+            ),
+            explained(
+                QgsProcessingParameterBoolean("ACCEPT_LICENCE", "I accept the licence", defaultValue=False),
+                "Official models have licences of their own. A download without this shows the licence and stops.",
+            ),
+        ):
+            self.addParameter(parameter)
+        self.addOutput(QgsProcessingOutputString("MODELS", "Ids of the installed models"))
+        self.addOutput(QgsProcessingOutputNumber("COUNT", "Number of installed models"))
+
+    def checkParameterValues(self, parameters, context):
+        fine, text = super().checkParameterValues(parameters, context)
+        if not fine:
+            return fine, text
+        values = ParameterReader(self, parameters, context)
+        action = values.choice("ACTION")
+        needed = {IMPORT: "FILE", DOWNLOAD: "MODEL", REMOVE: "MODEL"}.get(action)
+        if needed and not values.text(needed):
+            return False, f"The action {action} needs {needed}."
+        return True, ""
+
+    def processAlgorithm(self, parameters, context, feedback):
+        values = ParameterReader(self, parameters, context)
+        action, model = values.choice("ACTION"), values.text("MODEL")
+        if action == IMPORT:
+            follow("import-model", ImportModelRequest(values.text("FILE"), model), feedback)
+        elif action == DOWNLOAD:
+            follow("download-model", DownloadModelRequest(model, values.flag("ACCEPT_LICENCE")), feedback)
+        elif action == REMOVE:
+            follow("remove-model", RemoveModelRequest(model), feedback)
+        cards = find_cards()
+        for card in cards:
+            feedback.pushInfo(one_line(card))
+        return {"MODELS": ",".join(card.id for card in cards), "COUNT": len(cards)}
+
+
+def one_line(card: ModelCard) -> str:
+    """What a user wants to know of a model first."""
+    use = "" if card.licence.commercial_use else ", not for commercial use"
+    return f"{card.id}: {card.title} ({card.task}; {', '.join(card.class_names)}; {card.licence.name}{use})"

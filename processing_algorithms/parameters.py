@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The parameters that several forms share, and reading their values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional, Sequence
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsProcessing,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsProcessingParameterBand,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
+)
+
+from ..lwganet_qgis import settings
+from ..lwganet_qgis.layers import RasterForRunner, copy_features, fields_of, open_vector, write_mask
+from ..model_runner.contract.errors import InputError, ModelError
+from ..model_runner.contract.model_card import DEFAULT_MODELS, ModelCard, find_cards
+from ..model_runner.contract.task_requests import DEVICES, PRECISIONS, Compute, RasterSource, Tiling
+
+FLOAT = QgsProcessingParameterNumber.Type.Double
+INTEGER = QgsProcessingParameterNumber.Type.Integer
+
+
+def explained(parameter: QgsProcessingParameterDefinition, help_text: str) -> QgsProcessingParameterDefinition:
+    """The parameter with its help."""
+    parameter.setHelp(help_text)
+    return parameter
+
+
+def advanced(parameter: QgsProcessingParameterDefinition) -> QgsProcessingParameterDefinition:
+    """The parameter, folded away among the advanced ones."""
+    parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+    return parameter
+
+
+def text_with_choices(name: str, label: str, choices: Sequence[str], default: str) -> QgsProcessingParameterDefinition:
+    """A text for which the form offers choices; scripts and models may hold others, a model installed later say."""
+    parameter = QgsProcessingParameterString(name, label, default)
+    parameter.setMetadata({"widget_wrapper": {"value_hints": list(choices)}})
+    return parameter
+
+
+def optional_number(name: str, label: str, kind: Any, smallest: float, largest: float) -> QgsProcessingParameterNumber:
+    """A number that may stay empty."""
+    return QgsProcessingParameterNumber(
+        name, label, kind, defaultValue=None, optional=True, minValue=smallest, maxValue=largest
+    )
+
+
+def raster_input(name: str, label: str) -> QgsProcessingParameterDefinition:
+    """The raster to look at."""
+    return explained(
+        QgsProcessingParameterRasterLayer(name, label),
+        "An aerial or satellite image: a raster file of any size, or a layer of a web map service, which also needs "
+        "the extent and the ground resolution.",
+    )
+
+
+def model_choice(name: str, task: str) -> QgsProcessingParameterDefinition:
+    """Which model to use; all installed ones for the task are offered."""
+    choices = [card.id for card in find_cards(task)]
+    return explained(
+        text_with_choices(name, "Model", choices, DEFAULT_MODELS[task]),
+        "The id of an installed model. 'Manage models' lists, imports and downloads models.",
+    )
+
+
+def where_to_look(raster: str) -> list[QgsProcessingParameterDefinition]:
+    """Bands, part and resolution of the raster of that name."""
+    return [
+        explained(
+            QgsProcessingParameterBand(
+                "BANDS", "Bands", parentLayerParameterName=raster, optional=True, allowMultiple=True
+            ),
+            "The bands that the model shall see, in its order (most models: red, green, blue). Empty: the first ones.",
+        ),
+        explained(
+            QgsProcessingParameterExtent("EXTENT", "Extent", optional=True),
+            "The part of the raster to look at. Empty: all of it.",
+        ),
+        explained(
+            QgsProcessingParameterFeatureSource(
+                "MASK", "Look only within", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
+            ),
+            "Polygons outside of which nothing is looked at.",
+        ),
+        explained(
+            optional_number("RESOLUTION", "Ground resolution (m per pixel)", FLOAT, 0.001, 1000),
+            "The raster is resampled to this resolution while it is read. Empty: the raster's own, or the model's best "
+            "where the raster's lies outside of what the model can do.",
+        ),
+    ]
+
+
+def how_to_compute() -> list[QgsProcessingParameterDefinition]:
+    """Device, and the advanced settings of tiles and precision."""
+    return [
+        explained(
+            text_with_choices("DEVICE", "Compute on", DEVICES, settings.default_device()),
+            "auto takes the GPU if there is one, otherwise the CPU. Scripts may name one of several GPUs: cuda:1.",
+        ),
+        advanced(
+            explained(
+                optional_number("TILE_SIZE", "Tile size (px)", INTEGER, 96, 16384),
+                "Side of the tiles in which the raster is computed, a multiple of 32. Empty: the model's. Smaller "
+                "tiles need less memory.",
+            )
+        ),
+        advanced(
+            explained(
+                optional_number("OVERLAP", "Overlap of tiles (px)", INTEGER, 0, 8192),
+                "Should be larger than the largest object. Empty: the model's.",
+            )
+        ),
+        advanced(
+            explained(
+                optional_number("BATCH_SIZE", "Tiles at once", INTEGER, 1, 1024),
+                "Empty: chosen for the device. It is lowered when memory runs out.",
+            )
+        ),
+        advanced(
+            explained(
+                QgsProcessingParameterEnum(
+                    "PRECISION", "Precision", list(PRECISIONS), defaultValue="auto", usesStaticStrings=True
+                ),
+                "auto computes with half precision where the GPU is made for it.",
+            )
+        ),
+    ]
+
+
+class ParameterReader:
+    """The values that a user gave an algorithm, in the form that requests want.
+
+    Made on the main thread; everything but ``raster`` may be asked for on any thread.
+    """
+
+    def __init__(self, algorithm: QgsProcessingAlgorithm, parameters: dict, context: QgsProcessingContext) -> None:
+        self._algorithm = algorithm
+        self._parameters = parameters
+        self._context = context
+
+    def text(self, name: str) -> str:
+        """A text without blanks around it."""
+        return self._algorithm.parameterAsString(self._parameters, name, self._context).strip()
+
+    def choice(self, name: str) -> str:
+        """The chosen one of several texts."""
+        return self._algorithm.parameterAsEnumString(self._parameters, name, self._context)
+
+    def flag(self, name: str) -> bool:
+        """A switch."""
+        return self._algorithm.parameterAsBoolean(self._parameters, name, self._context)
+
+    def number(self, name: str) -> Optional[float]:
+        """A number, or None where the user left it empty."""
+        if self._parameters.get(name) in (None, ""):
+            return None
+        return self._algorithm.parameterAsDouble(self._parameters, name, self._context)
+
+    def integer(self, name: str) -> Optional[int]:
+        """A whole number, or None where the user left it empty."""
+        number = self.number(name)
+        return None if number is None else round(number)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """A text of names with commas between them."""
+        return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
+
+    def bands(self) -> tuple[int, ...]:
+        """The chosen bands; empty for the first ones."""
+        return tuple(self._algorithm.parameterAsInts(self._parameters, "BANDS", self._context))
+
+    def card(self, name: str, task: str) -> ModelCard:
+        """The card of the chosen model.
+
+        Raises:
+            ModelError: it is not installed, or is for another task.
+        """
+        wanted, cards = self.text(name), find_cards(task)
+        for card in cards:
+            if card.id == wanted:
+                return card
+        raise ModelError(
+            f"There is no model '{wanted}' for this task here; installed are "
+            f"{', '.join(card.id for card in cards) or 'none'}. 'Manage models' (lwganet:managemodels) can bring more."
+        )
+
+    def raster(self, name: str) -> RasterForRunner:
+        """The chosen raster layer; on the main thread only.
+
+        Raises:
+            InputError: it cannot be loaded.
+        """
+        layer = self._algorithm.parameterAsRasterLayer(self._parameters, name, self._context)
+        if layer is None or not layer.isValid():
+            raise InputError(self._algorithm.invalidRasterError(self._parameters, name))
+        return RasterForRunner(layer)
+
+    def check_raster(self, raster: RasterForRunner, card: ModelCard) -> None:
+        """Refuse what the runner would refuse of a raster.
+
+        Raises:
+            InputError: the model cannot work with it.
+        """
+        bands = self.bands()
+        too_few = not bands and raster.band_count < len(card.bands)
+        refusal = card.refuse_bands(len(bands) if bands else raster.band_count) if bands or too_few else None
+        refusal = refusal or raster.why_unusable(
+            has_extent=not self._extent().isEmpty(), has_resolution=self.number("RESOLUTION") is not None
+        )
+        if refusal:
+            raise InputError(refusal)
+
+    def raster_source(self, raster: RasterForRunner, folder: Path, feedback: QgsProcessingFeedback) -> RasterSource:
+        """Which pixels of the raster to look at; ``folder`` is for files that must be made for the runner.
+
+        Raises:
+            InputError: the layer or the mask cannot be made a file.
+        """
+        transforms, resolution = self._context.transformContext(), self.number("RESOLUTION")
+        extent = self._extent()
+        mask = self._algorithm.parameterAsSource(self._parameters, "MASK", self._context)
+        return RasterSource(
+            path=raster.file(folder, self._extent(raster.crs), resolution, transforms, feedback),
+            bands=self.bands(),
+            extent=None
+            if extent.isEmpty() or raster.path is None
+            else (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()),
+            extent_crs=self._extent_crs(),
+            mask=None if mask is None else write_mask(mask, folder, transforms),
+            resolution=resolution,
+        )
+
+    def tiling(self) -> Tiling:
+        """How the raster is cut."""
+        return Tiling(tile_size=self.integer("TILE_SIZE"), overlap=self.integer("OVERLAP"))
+
+    def compute(self) -> Compute:
+        """On what and how the network runs."""
+        return Compute(
+            device=self.text("DEVICE") or "auto",
+            precision=self.choice("PRECISION"),
+            batch_size=self.integer("BATCH_SIZE"),
+        )
+
+    def copy_features(self, path: str, name: str) -> str:
+        """Copy the features in a file of the runner's to the sink of that name, and return the id of its layer.
+
+        Raises:
+            InputError: the destination cannot be written.
+        """
+        layer = open_vector(path)
+        fields = fields_of(layer)
+        sink, layer_id = self._algorithm.parameterAsSink(
+            self._parameters, name, self._context, fields, layer.wkbType(), layer.crs()
+        )
+        if sink is None:
+            raise InputError(self._algorithm.invalidSinkError(self._parameters, name))
+        copy_features(layer, fields, sink)
+        return layer_id
+
+    def name_on_load(
+        self, layer_id: str, name: str, title: str, styler: QgsProcessingLayerPostProcessorInterface
+    ) -> None:
+        """Have QGIS style a result when it loads it, and title it unless the user or a model gave it a name."""
+        if self._context.willLoadLayerOnCompletion(layer_id):
+            details = self._context.layerToLoadOnCompletionDetails(layer_id)
+            details.setPostProcessor(styler)
+            if details.name == self._algorithm.parameterDefinition(name).description():
+                details.name = title
+
+    def _extent(self, crs: Optional[QgsCoordinateReferenceSystem] = None):
+        wanted = QgsCoordinateReferenceSystem() if crs is None else crs
+        return self._algorithm.parameterAsExtent(self._parameters, "EXTENT", self._context, wanted)
+
+    def _extent_crs(self) -> Optional[str]:
+        crs = self._algorithm.parameterAsExtentCrs(self._parameters, "EXTENT", self._context)
+        if not crs.isValid():
+            return None
+        return crs.authid() or crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
