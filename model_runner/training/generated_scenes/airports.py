@@ -12,7 +12,7 @@ from model_runner.training.generated_scenes.vehicles import SERVICE_PAINTS, vehi
 
 def airport(rng: np.random.Generator, scene: Composition) -> None:
     """Planes on an apron or a runway: alone, in rows, at gates or parked densely."""
-    kind = pick(rng, ((26, "loose"), (20, "gates"), (24, "rows"), (12, "dense"), (18, "background")))
+    kind = pick(rng, ((26, "loose"), (20, "gates"), (24, "rows"), (12, "dense"), (13, "background")))
     angle = rng.uniform(0, 2 * np.pi)
     if kind != "background":
         coverage = 1.0 if rng.random() < 0.55 else rng.uniform(0.6, 0.95)

@@ -157,7 +157,7 @@ def random_light(rng: np.random.Generator) -> Light:
     """A sun between 30 and 65 degrees above the horizon, from any side, and a camera nearly straight above."""
     sun, view = rng.uniform(0, 2 * np.pi, 2)
     length, tilt = rng.uniform(0.45, 1.6), rng.uniform(0, 0.22)
-    darkness = rng.uniform(0.12, 0.6)
+    darkness = 0.08 + 0.5 * rng.random() ** 1.5
     return Light(
         shadow=length * np.array([np.cos(sun), np.sin(sun)]),
         lean=tilt * np.array([np.cos(view), np.sin(view)]),
@@ -179,7 +179,8 @@ TINTS = (
 
 def mottle(rng: np.random.Generator, size: int, strength: float, grain: float) -> np.ndarray:
     """Uneven brightness of a surface, (H, W) factors around 1: blotches of several sizes and fine grain."""
-    total = rng.standard_normal((size, size), dtype=np.float32) * grain
+    fine = rng.standard_normal((size, size), dtype=np.float32)
+    total = (fine + np.roll(fine, 1, axis=0) + np.roll(fine, 1, axis=1)) * (grain / 1.7)
     for cell, weight in ((3, 0.35), (11, 0.4), (37, 0.6), (120, 0.7)):
         cells = max(2, size // cell + 2)
         coarse = Image.fromarray(rng.standard_normal((cells, cells), dtype=np.float32))
@@ -188,28 +189,31 @@ def mottle(rng: np.random.Generator, size: int, strength: float, grain: float) -
 
 
 def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Give an image the tone, grain and compression of some camera; float32 0 to 255 in, uint8 out."""
+    """Give an image the tone, sharpening, grain and compression of some camera; float32 0 to 255 in, uint8 out."""
     size = image.shape[0]
     unit = np.clip(image / 255, 0, 1)
-    middle, contrast = rng.uniform(0.35, 0.6), rng.uniform(0.85, 1.28)
-    unit = (unit ** rng.uniform(0.8, 1.25) - middle) * contrast + middle
-    unit = unit * np.multiply(rng.uniform(0.9, 1.1), pick(rng, TINTS)) * rng.uniform(0.97, 1.03, 3) + rng.uniform(
-        -0.01, 0.06
-    )
     grey = unit.mean(axis=2, keepdims=True)
-    unit = grey + (unit - grey) * rng.uniform(0.55, 1.05)
-    grain = rng.uniform(0, 0.03) if rng.random() < 0.5 else rng.uniform(0, 0.01)
-    noise = rng.standard_normal((size, size, 1), dtype=np.float32)
-    noise = noise + 0.4 * rng.standard_normal((size, size, 3), dtype=np.float32)
-    unit = unit + grain * (noise + np.roll(noise, 1, axis=rng.integers(2))) / 1.5
-    picture = Image.fromarray((np.clip(unit, 0, 1) * 255).astype(np.uint8))
-    if rng.random() < 0.25:
+    unit = np.clip(grey + (unit - grey) * rng.uniform(0.55, 1.05), 0, 1) ** rng.uniform(0.8, 1.25)
+    middle, contrast = rng.uniform(0.35, 0.6), rng.uniform(0.85, 1.3)
+    unit = (unit - middle) * contrast + middle
+    unit = unit * np.multiply(rng.uniform(0.92, 1.18), pick(rng, TINTS)) * rng.uniform(0.97, 1.03, 3)
+    picture = _as_picture(unit + rng.uniform(-0.01, 0.06))
+    if rng.random() < 0.2:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.8)))
-    elif rng.random() < 0.3:
-        picture = picture.filter(ImageFilter.UnsharpMask(1.0, int(rng.integers(30, 110)), 2))
+    elif rng.random() < 0.45:
+        picture = picture.filter(ImageFilter.UnsharpMask(rng.uniform(0.8, 1.6), int(rng.integers(40, 150)), 1))
+    if rng.random() < 0.5:
+        noise = rng.standard_normal((size, size, 1), dtype=np.float32)
+        noise = noise + 0.5 * rng.standard_normal((size, size, 3), dtype=np.float32)
+        noise = noise + np.roll(noise, 1, axis=0) + np.roll(noise, 1, axis=1)
+        picture = _as_picture(np.asarray(picture, dtype=np.float32) / 255 + rng.uniform(0, 0.022) * noise)
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=int(rng.integers(70, 96)))
     return np.asarray(Image.open(encoded))
+
+
+def _as_picture(unit: np.ndarray) -> Image.Image:
+    return Image.fromarray((np.clip(unit, 0, 1) * 255).astype(np.uint8))
 
 
 def circle(radius: float, x: float = 0.0, y: float = 0.0, corners: int = 40) -> np.ndarray:

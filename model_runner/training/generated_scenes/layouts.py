@@ -23,7 +23,7 @@ from model_runner.training.generated_scenes.surroundings import (
     scatter,
     tree,
 )
-from model_runner.training.generated_scenes.tanks import tank
+from model_runner.training.generated_scenes.tanks import Style, random_style, tank
 from model_runner.training.generated_scenes.vehicles import vehicle
 
 PIXELS_PER_METRE = 1 / 0.3
@@ -47,9 +47,9 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
         layer.line(
             np.array([start - direction, start + direction]), jitter(rng, pick(rng, ASPHALT), 10), rng.uniform(8, 30)
         )
-    radius = float(np.exp(rng.uniform(np.log(6), np.log(62)))) * scene.scale * 0.3
+    radius = float(np.exp(rng.uniform(np.log(8), np.log(70)))) * scene.scale * 0.3
     pitch = radius * rng.uniform(2.15, 3.4)
-    columns, rows = (rng.integers(1, 4, 2) if radius > 18 else rng.integers(1, 7, 2)).tolist()
+    columns, rows = (rng.integers(1, 4, 2) if radius > 16 else rng.integers(1, 5, 2)).tolist()
     middle = rng.uniform(0.2, 0.8, 2) * size
     apron = (
         rectangle(-pitch * columns / 2, -pitch * rows / 2, pitch * columns / 2, pitch * rows / 2) * 1.04 @ turn + middle
@@ -61,6 +61,7 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
         ends = (rng.uniform(-0.7, 0.7, (2, 2)) * (size, size)) @ turn
         ends[1] = ends[0] + turn[rng.integers(2)] * rng.uniform(20, 160)
         layer.line(ends + middle, jitter(rng, (190, 188, 182), 30), rng.uniform(0.4, 1.6))
+    style = random_style(rng) if rng.random() < 0.6 else None
     ring, pad = rng.uniform(1.05, 1.35) if rng.random() < 0.35 else 0.0, rng.uniform(0.75, 1.3)
     for column in range(columns):
         for row in range(rows):
@@ -68,9 +69,9 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
             place = (np.array([column - (columns - 1) / 2, row - (rows - 1) / 2]) * pitch) @ turn + middle
             if ring:
                 layer.polygon(circle(own * ring, *place), shaded(colour, pad))
-            _tank(rng, scene, tanks, own, place)
+            _tank(rng, scene, tanks, own, place, style)
     for _ in range(rng.integers(0, 6)):
-        _tank(rng, scene, tanks, radius * rng.uniform(0.25, 1.0), rng.uniform(0, size, 2))
+        _tank(rng, scene, tanks, radius * rng.uniform(0.25, 1.0), rng.uniform(0, size, 2), None)
     for _ in range(rng.integers(0, 11)):
         long = rng.uniform(8, 60) * scene.scale * 0.3
         block = building(rng, long, long * rng.uniform(0.3, 0.9), rng.uniform(5, 16) * scene.scale * 0.3)
@@ -95,8 +96,10 @@ def _surround(rng: np.random.Generator, scene: Composition, layer: Layer, middle
         scene.place(layer, "small-vehicle", vehicle(rng, scene.light, heading, scene.scale), x, y, heading, 1.2)
 
 
-def _tank(rng: np.random.Generator, scene: Composition, layer: Layer, radius: float, place: np.ndarray) -> None:
-    body = tank(rng, scene.light, max(radius, 4.5))
+def _tank(
+    rng: np.random.Generator, scene: Composition, layer: Layer, radius: float, place: np.ndarray, style: Style | None
+) -> None:
+    body = tank(rng, scene.light, max(radius, 4.5), style or random_style(rng))
     scene.place(layer, "storage-tank", body, *place, 0.0)
 
 
@@ -104,7 +107,7 @@ def marina(rng: np.random.Generator, scene: Composition) -> None:
     """Boats on both sides of piers, in slips, and some under way."""
     size, angle = scene.size, rng.uniform(0, 2 * np.pi)
     scene.image, _ = ground(
-        rng, scene.image, scene.light, WATER, 1.0 if rng.random() < 0.75 else rng.uniform(0.5, 0.95)
+        rng, scene.image, scene.light, WATER, 1.0 if rng.random() < 0.85 else rng.uniform(0.7, 0.95)
     )
     along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     piers, boats = scene.layer(), scene.layer()

@@ -141,6 +141,11 @@ def _wings(rng: np.random.Generator, body: Body, frame: Airframe, colour: Colour
         tone = shaded(colour, 1 + 0.04 * lit)
         body.add(mirror(outline) * length, tone, 0.055 * length)
         body.add(mirror(flap) * length, shaded(tone, flap_shade))
+        if frame.engines in ("wing", "four"):
+            for share in (0.2, 0.45, 0.68):
+                x, y = kink_back + (tip_back - kink_back) * share, kink + (half - kink) * share
+                fairing = [(x + 0.03, y - 0.006), (x + 0.03, y + 0.006), (x - 0.022, y + 0.002), (x - 0.022, y - 0.002)]
+                body.add(mirror(fairing) * length, shaded(tone, 0.92), 0.05 * length)
         body.add(mirror(edge) * length, shaded(tone, edge_shade))
 
 
@@ -190,6 +195,7 @@ def _rear_engines(rng: np.random.Generator, body: Body, frame: Airframe, colour:
     for mirror in (np.asarray, mirrored):
         body.add(mirror(pod) * length, shaded(colour, 0.9), 0.08 * length)
         body.add(mirror(lip) * length, (60, 62, 66))
+        body.add(mirror(lip - (size * 0.95, 0)) * length, shaded(colour, 0.5))
     if rng.random() < 0.15:
         body.add(
             np.array([(-0.2, -0.03), (-0.2, 0.03), (-0.42, 0.025), (-0.42, -0.025)]) * length, colour, 0.1 * length

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from model_runner.errors import InputError
+from model_runner.training.generated_scenes.airports import airport
 from model_runner.training.generated_scenes.canvas import photograph, pick, random_light
 from model_runner.training.generated_scenes.composition import Composition
 from model_runner.training.generated_scenes.layouts import LAYOUTS, PIXELS_PER_METRE, open_country
@@ -74,18 +75,21 @@ class SceneGenerator:
         layout, smallest, largest = pick(rng, LAYOUTS)
         zoom = float(np.exp(rng.uniform(np.log(smallest), np.log(largest))))
         built_up = bool(self._built_up) and rng.random() < (0.6 if layout is open_country else 0.2)
-        composition = Composition(rng, self._background(rng, built_up), random_light(rng), zoom * PIXELS_PER_METRE)
+        composition = Composition(
+            rng, self._background(rng, built_up, layout is airport), random_light(rng), zoom * PIXELS_PER_METRE
+        )
         layout(rng, composition)
         image = photograph(rng, composition.image)
         kept = [(name, box) for name, box in composition.found if box[2] >= SHORTEST_SIDE]
         boxes = np.array([box for _, box in kept], dtype=np.float32).reshape(-1, 5)
         return Scene(image, boxes, np.array([CLASSES.index(name) for name, _ in kept], dtype=np.int64))
 
-    def _background(self, rng: np.random.Generator, built_up: bool) -> np.ndarray:
+    def _background(self, rng: np.random.Generator, built_up: bool, prefer_runway: bool) -> np.ndarray:
         """Images side by side until the scene is full, turned and mirrored; float32 (size, size, 3)."""
         cell = 128 if built_up else 256
         paths = self._built_up if built_up else self._plain
-        folder = str(rng.choice(sorted({path.parent.name for path in paths})))
+        folders = sorted({path.parent.name for path in paths})
+        folder = "runway" if prefer_runway and "runway" in folders and rng.random() < 0.5 else str(rng.choice(folders))
         paths = [path for path in paths if path.parent.name == folder]
         count = -(-self.size // cell)
         whole = np.empty((count * cell, count * cell, 3), dtype=np.uint8)

@@ -26,7 +26,7 @@ GLASS = (48, 54, 62)
 def boat(rng: np.random.Generator, light: Light, heading: float, length: float) -> Body:
     """A boat of that length in pixels as it looks with that heading (radians) in that light; the bow is at x > 0."""
     kind = pick(rng, ((50, "cruiser"), (25, "open"), (25, "sail")))
-    width = length * (rng.uniform(0.26, 0.32) if kind == "sail" else rng.uniform(0.28, 0.38))
+    width = length * (rng.uniform(0.26, 0.32) if kind == "sail" else rng.uniform(0.29, 0.41))
     hull = jitter(rng, pick(rng, HULLS), 7)
     body = Body()
     stern, fullness = rng.uniform(0.72, 0.97), rng.uniform(0.45, 0.75)

@@ -81,7 +81,7 @@ def ground(
     """
     size = image.shape[0]
     colour = jitter(rng, pick(rng, colours), 12)
-    texture = mottle(rng, size, rng.uniform(0.01, 0.07), rng.uniform(0.005, 0.07))
+    texture = mottle(rng, size, rng.uniform(0.01, 0.07), rng.uniform(0.005, 0.05))
     layer = Layer(size, light)
     reach = 2.0 * size
     if coverage >= 1:
@@ -104,7 +104,7 @@ def _overgrown(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     cells = int(rng.integers(3, 9))
     smooth = Image.fromarray(rng.standard_normal((cells, cells), dtype=np.float32))
     where = np.asarray(smooth.resize((size, size), Image.Resampling.BICUBIC)) + mottle(rng, size, 0.25, 0.08) - 1
-    weight = np.clip((where - rng.uniform(0.0, 1.0)) * rng.uniform(2, 12), 0, 1)[..., None] * rng.uniform(0.4, 1)
+    weight = np.clip((where - rng.uniform(0.0, 1.0)) * rng.uniform(0.8, 5), 0, 1)[..., None] * rng.uniform(0.4, 1)
     surface = np.float32(jitter(rng, pick(rng, SOILS), 14)) * mottle(rng, size, 0.1, rng.uniform(0.03, 0.15))[..., None]
     return image * (1 - weight) + surface * weight
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Storage tanks seen from above: cone roofs, domes, floating roofs, open basins."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from model_runner.training.generated_scenes.canvas import Body, Colour, Light, circle, jitter, pick, rectangle, shaded
@@ -12,12 +14,25 @@ PAINTS = (
 RUST = (150, 98, 66)
 
 
-def tank(rng: np.random.Generator, light: Light, radius: float) -> Body:
+class Style(NamedTuple):
+    """What the tanks of one place often have in common."""
+
+    kind: str
+    paint: Colour
+
+
+def random_style(rng: np.random.Generator) -> Style:
+    """Some kind of tank in some paint."""
+    kind = pick(rng, ((50, "cone"), (15, "dome"), (18, "floating"), (17, "basin")))
+    return Style(kind, jitter(rng, pick(rng, PAINTS), 8))
+
+
+def tank(rng: np.random.Generator, light: Light, radius: float, style: Style) -> Body:
     """A tank of that radius in pixels; drawn with heading 0 because light and view are those of the image."""
-    kind = pick(rng, ((50, "cone"), (17, "dome"), (20, "floating"), (13, "basin")))
+    kind, paint = style
     if radius < 9 and kind in ("floating", "basin"):
         kind = "cone"
-    paint = jitter(rng, pick(rng, PAINTS), 8)
+    paint = jitter(rng, paint, 3)
     height = radius * (
         rng.uniform(0.05, 0.2) if kind == "basin" else rng.uniform(0.3, 1.3) * (1.4 if radius < 14 else 1)
     )

@@ -12,7 +12,7 @@ from model_runner.training.generated_scenes.canvas import Layer, Light, random_l
 from model_runner.training.generated_scenes.composition import Composition, box_corners
 from model_runner.training.generated_scenes.planes import TYPES, plane
 from model_runner.training.generated_scenes.ships import boat
-from model_runner.training.generated_scenes.tanks import tank
+from model_runner.training.generated_scenes.tanks import Style, random_style, tank
 from model_runner.training.generated_scenes.vehicles import vehicle
 
 HEADINGS = np.linspace(-3.1, 3.1, 9)
@@ -50,7 +50,7 @@ BODIES = {
     **{kind: lambda rng, light, heading, kind=kind: plane(rng, light, heading, kind, 3.0) for kind in TYPES},
     "boat": lambda rng, light, heading: boat(rng, light, heading, 60.0),
     "car": lambda rng, light, heading: vehicle(rng, light, heading, 6.0),
-    "tank": lambda rng, light, heading: tank(rng, light, 40.0),
+    "tank": lambda rng, light, heading: tank(rng, light, 40.0, random_style(rng)),
 }
 
 
@@ -94,7 +94,7 @@ def test_a_plane_with_a_span_above_its_length_has_its_long_side_across_the_headi
 
 def test_the_box_of_a_tank_is_an_upright_square():
     rng = np.random.default_rng(1)
-    box = tank(rng, random_light(rng), 30.0).box(100.0, 80.0, 0.0)
+    box = tank(rng, random_light(rng), 30.0, random_style(rng)).box(100.0, 80.0, 0.0)
     assert box[2] == box[3] >= 60
     assert box[4] == 0
 
@@ -103,7 +103,7 @@ def test_shadows_fall_away_from_the_sun_and_outside_of_the_box():
     rng = np.random.default_rng(5)
     light = Light(np.array([1.5, 0.0]), np.zeros(2), np.zeros(3, dtype=np.float32), 0.3)
     layer = Layer(200, light)
-    box = layer.draw(tank(rng, light, 25.0), 80.0, 100.0, 0.0)
+    box = layer.draw(tank(rng, light, 25.0, Style("cone", (240, 240, 240))), 80.0, 100.0, 0.0)
     shaded = layer.onto(np.full((200, 200, 3), 200, dtype=np.float32))
     right, left = int(box[0] + box[2] / 2 + 4), int(box[0] - box[2] / 2 - 4)
     assert shaded[100, right].max() < 20
