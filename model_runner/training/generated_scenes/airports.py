@@ -3,11 +3,20 @@
 
 import numpy as np
 
-from model_runner.training.generated_scenes.canvas import Body, Layer, jitter, pick, rectangle, shaded
+from model_runner.training.generated_scenes.canvas import Body, Layer, directions, jitter, pick, rectangle, shaded
 from model_runner.training.generated_scenes.composition import Composition
 from model_runner.training.generated_scenes.planes import plane
 from model_runner.training.generated_scenes.surroundings import CONCRETE, building, equipment, ground, pavement_marks
 from model_runner.training.generated_scenes.vehicles import SERVICE_PAINTS, vehicle
+
+# Types of planes that stand together: (weight, types).
+COMPANY = (
+    (3, ("airliner",)),
+    (1, ("heavy", "airliner")),
+    (2, ("rear",)),
+    (3, ("business",)),
+    (2, ("business", "twin", "single")),
+)
 
 
 def airport(rng: np.random.Generator, scene: Composition) -> None:
@@ -22,42 +31,29 @@ def airport(rng: np.random.Generator, scene: Composition) -> None:
     for _ in range(rng.integers(0, 5)):
         middle, spread = rng.uniform(0, scene.size, 2), rng.uniform(4, 12) * scene.scale
         equipment(rng, below, middle, spread, int(rng.integers(1, 12)), scene.scale)
-    scene.image = below.onto(scene.image)
     if kind == "gates":
-        _gates(rng, scene, layer, angle)
+        _gates(rng, scene, layer, below, angle)
     elif kind == "rows":
         _plane_rows(rng, scene, layer, angle)
     else:
-        types = pick(
-            rng,
-            (
-                (3, ("airliner",)),
-                (1, ("heavy", "airliner")),
-                (2, ("rear",)),
-                (3, ("business",)),
-                (2, ("business", "twin", "single")),
-            ),
-        )
+        types = pick(rng, COMPANY)
         attempts = {"loose": 7, "dense": 40, "background": 3}[kind]
         for _ in range(int(rng.integers(1, attempts + 1) * (scene.size / 256) ** 2)):
-            heading = (
-                angle + rng.normal(0, 0.15) + rng.integers(4) * np.pi / 2
-                if rng.random() < 0.4
-                else rng.uniform(0, 2 * np.pi)
-            )
+            heading = rng.uniform(0, 2 * np.pi)
+            if rng.random() < 0.4:
+                heading = angle + rng.normal(0, 0.15) + rng.integers(4) * np.pi / 2
             body = plane(rng, scene.light, heading, str(rng.choice(types)), scene.scale)
             x, y = rng.uniform(-0.08, 1.08, 2) * scene.size
             scene.place(layer, "plane", body, x, y, heading, 0.82 if kind == "dense" else 1.1)
     if rng.random() < 0.5:
         _ground_traffic(rng, scene, layer, int(rng.integers(1, 14)))
-    scene.image = layer.onto(scene.image)
+    scene.image = layer.onto(below.onto(scene.image))
 
 
-def _gates(rng: np.random.Generator, scene: Composition, layer: Layer, angle: float) -> None:
+def _gates(rng: np.random.Generator, scene: Composition, layer: Layer, below: Layer, angle: float) -> None:
     """A terminal along one side, planes with the nose towards it, bridges between them."""
     size = scene.size
-    inward = np.array([np.cos(angle), np.sin(angle)])
-    along = np.array([-inward[1], inward[0]])
+    inward, along = directions(angle)
     wall = size / 2 - inward * size * rng.uniform(0.28, 0.5)
     depth = rng.uniform(20, 80)
     terminal = building(rng, 3 * size, 2 * depth, rng.uniform(6, 14) * scene.scale)
@@ -72,7 +68,7 @@ def _gates(rng: np.random.Generator, scene: Composition, layer: Layer, angle: fl
         gap = rng.uniform(0.12, 0.4) * length
         place = wall + along * position + inward * (gap + length / 2)
         if rng.random() < 0.8 and scene.place(layer, "plane", body, *place, heading):
-            equipment(rng, layer, place, 0.3 * length, int(rng.integers(0, 9)), scene.scale)
+            equipment(rng, below, place, 0.3 * length, int(rng.integers(0, 9)), scene.scale)
             door = place - inward * length * 0.36 + along * 0.05 * length
             root = wall + along * (position + span * rng.uniform(0.15, 0.4))
             bridge, reach = Body(), np.hypot(*(door - root))
@@ -89,8 +85,7 @@ def _plane_rows(rng: np.random.Generator, scene: Composition, layer: Layer, angl
     kind = str(rng.choice(["single", "single", "twin", "business", "business", "rear"]))
     example = plane(rng, scene.light, angle, kind, scene.scale)
     length, span = example.size()
-    along = np.array([-np.sin(angle), np.cos(angle)])
-    ahead = np.array([np.cos(angle), np.sin(angle)])
+    ahead, along = directions(angle)
     rows, fill = int(rng.integers(1, 4)), rng.uniform(0.45, 1.0)
     shift, spread = rng.uniform(-0.35, 0.35) * scene.size, length * rng.uniform(1.15, 2.2)
     for row in range(rows):

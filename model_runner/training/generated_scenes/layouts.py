@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How things stand together: aprons, tank farms, marinas, car parks, roads, open country.
 
-Each layout takes a background and returns the finished picture with the boxes of what it drew.
+Each layout takes a composition, which holds the background, draws on it and notes the boxes of what it drew.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,16 @@ from collections.abc import Callable
 import numpy as np
 
 from model_runner.training.generated_scenes.airports import airport
-from model_runner.training.generated_scenes.canvas import Layer, circle, jitter, mottle, pick, rectangle, shaded
+from model_runner.training.generated_scenes.canvas import (
+    Layer,
+    circle,
+    directions,
+    jitter,
+    mottle,
+    pick,
+    rectangle,
+    shaded,
+)
 from model_runner.training.generated_scenes.composition import Composition
 from model_runner.training.generated_scenes.ships import boat, wake
 from model_runner.training.generated_scenes.surroundings import (
@@ -41,7 +50,7 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
     angle = rng.uniform(0, 2 * np.pi)
     scene.image = pavement_marks(rng, scene.image, light, colour, angle, scene.scale * rng.uniform(1, 4))
     layer, tanks = scene.layer(), scene.layer()
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    turn = np.stack(directions(angle))
     for _ in range(rng.integers(0, 3)):
         start, direction = rng.uniform(0, size, 2), turn[rng.integers(2)] * size * 1.5
         layer.line(
@@ -109,7 +118,7 @@ def marina(rng: np.random.Generator, scene: Composition) -> None:
     scene.image, _ = ground(
         rng, scene.image, scene.light, WATER, 1.0 if rng.random() < 0.85 else rng.uniform(0.7, 0.95)
     )
-    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    along, across = directions(angle)
     piers, boats = scene.layer(), scene.layer()
     wood = jitter(rng, pick(rng, ((3, (206, 198, 186)), (2, (168, 160, 150)), (1, (120, 140, 124)))), 10)
     if rng.random() < 0.85:
@@ -170,25 +179,16 @@ def car_park(rng: np.random.Generator, scene: Composition) -> None:
         rng, scene.image, scene.light, ASPHALT, 1.0 if rng.random() < 0.6 else rng.uniform(0.4, 0.95)
     )
     scene.image = pavement_marks(rng, scene.image, scene.light, colour, angle, scale * 3)
-    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    along, across = directions(angle)
     lines, cars = scene.layer(), scene.layer()
     paint = jitter(rng, (222, 222, 216) if rng.random() < 0.8 else (200, 164, 70), 10)
-    stall, depth, skew = (
-        rng.uniform(2.45, 2.8) * scale,
-        rng.uniform(5.0, 5.5) * scale,
-        rng.choice([0.0, 0.0, 0.35, -0.35]),
-    )
+    stall, depth = rng.uniform(2.45, 2.8) * scale, rng.uniform(5.0, 5.5) * scale
+    skew = rng.choice([0.0, 0.0, 0.35, -0.35])
     fill, offset = 1 - 0.85 * rng.random() ** 1.7, -0.75 * size
     while offset < 0.75 * size:
         for side in (-1, 1):
-            _stalls(
-                rng,
-                scene,
-                (lines, cars),
-                (size / 2 + across * offset, along, across * side),
-                (stall, depth, skew * side, fill),
-                paint,
-            )
+            row = (size / 2 + across * offset, along, across * side)
+            _stalls(rng, scene, (lines, cars), row, (stall, depth, skew * side, fill), paint)
         offset += 2 * depth + rng.uniform(5.5, 8.5) * scale
     for _ in range(rng.integers(0, 6)):
         x, y, heading = *rng.uniform(0, size, 2), angle + rng.integers(2) * np.pi + rng.normal(0, 0.2)
@@ -231,7 +231,7 @@ def road(rng: np.random.Generator, scene: Composition) -> None:
     """A road through the background with cars in its lanes."""
     size, scale, angle = scene.size, scene.scale, rng.uniform(0, 2 * np.pi)
     scene.image = scatter(rng, scene.image, scene.light, int(rng.integers(0, 5)), scale * 0.3)
-    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    along, across = directions(angle)
     middle, lanes, lane = rng.uniform(0.25, 0.75, 2) * size, int(rng.integers(2, 8)), 3.6 * scale
     surface, cars = scene.layer(), scene.layer()
     asphalt, reach = jitter(rng, pick(rng, ASPHALT), 12), 1.5 * size

@@ -10,6 +10,7 @@ from model_runner.training.generated_scenes.canvas import (
     Layer,
     Light,
     circle,
+    directions,
     jitter,
     mottle,
     pick,
@@ -88,7 +89,7 @@ def ground(
         layer.polygon(rectangle(-1, -1, size + 1, size + 1), colour)
     else:
         angle = rng.uniform(0, 2 * np.pi)
-        along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        along, across = directions(angle)
         start = size / 2 + across * (0.5 - coverage) * size
         corners = np.array([start - along * reach, start + along * reach])
         layer.polygon(np.concatenate([corners, corners[::-1] + across * reach]), colour)
@@ -114,7 +115,7 @@ def pavement_marks(
 ) -> np.ndarray:
     """Joints between slabs, patches, stains and painted lines of an apron."""
     size, layer, faint = image.shape[0], Layer(image.shape[0], light), Layer(image.shape[0], light)
-    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    along, across = directions(angle)
     for _ in range(rng.integers(0, 6)):
         middle, extent = rng.uniform(0, size, 2), rng.uniform(8, 60, 2)
         corners = (
@@ -258,7 +259,7 @@ def equipment(
     """Draw boxes and carts about a place; spread is a standard deviation in pixels, scale in pixels per metre."""
     for _ in range(count):
         body, (x, y) = Body(), middle + rng.normal(0, spread, 2)
-        long, wide = rng.uniform(0.4, 3.0) * scale, rng.uniform(0.3, 1.1) * scale
+        long, wide = rng.uniform(0.3, 1.6) * scale, rng.uniform(0.3, 0.9) * scale
         paint = jitter(
             rng, pick(rng, ((4, (226, 226, 222)), (3, (64, 64, 66)), (2, (150, 148, 142)), (1, (190, 160, 70)))), 15
         )
