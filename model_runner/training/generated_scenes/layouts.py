@@ -23,6 +23,7 @@ from model_runner.training.generated_scenes.composition import Composition
 from model_runner.training.generated_scenes.ships import boat, wake
 from model_runner.training.generated_scenes.surroundings import (
     ASPHALT,
+    CONCRETE,
     GRAVEL,
     WATER,
     building,
@@ -232,9 +233,9 @@ def road(rng: np.random.Generator, scene: Composition) -> None:
     size, scale, angle = scene.size, scene.scale, rng.uniform(0, 2 * np.pi)
     scene.image = scatter(rng, scene.image, scene.light, int(rng.integers(0, 5)), scale * 0.3)
     along, across = directions(angle)
-    middle, lanes, lane = rng.uniform(0.25, 0.75, 2) * size, int(rng.integers(2, 8)), 3.6 * scale
+    middle, lanes, lane = rng.uniform(0.25, 0.75, 2) * size, int(rng.integers(2, 12)), 3.6 * scale
     surface, cars = scene.layer(), scene.layer()
-    asphalt, reach = jitter(rng, pick(rng, ASPHALT), 12), 1.5 * size
+    asphalt, reach = jitter(rng, pick(rng, ASPHALT if rng.random() < 0.5 else CONCRETE), 12), 1.5 * size
     half = lanes * lane / 2
     ends = np.array([middle - along * reach, middle + along * reach])
     surface.line(ends, asphalt, 2 * half + 4)
@@ -246,14 +247,19 @@ def road(rng: np.random.Generator, scene: Composition) -> None:
         for start in np.arange(-reach, reach, 12 * scale):
             dash = middle + shift + along * np.array([[start], [start + 3 * scale]])
             surface.line(dash, (220, 220, 216), 0.45)
+    traces = scene.layer()
     for index in range(lanes):
+        shift = across * ((index + 0.5) * lane - half)
+        traces.line(ends + shift, shaded(asphalt, rng.uniform(0.45, 1.2)), rng.uniform(0.8, 2.2) * scale)
         heading = angle + (np.pi if index < lanes // 2 else 0.0)
         for _ in range(rng.integers(0, 6)):
             turned = heading + rng.normal(0, 0.02)
             body = vehicle(rng, scene.light, turned, scale)
-            place = middle + along * rng.uniform(-0.7, 0.7) * size + across * ((index + 0.5) * lane - half)
+            place = middle + along * rng.uniform(-0.7, 0.7) * size + shift + rng.normal(0, 0.3, 2)
             scene.place(cars, "small-vehicle", body, *place, turned, 1.1)
-    scene.image = cars.onto(surface.onto(scene.image, 1.0))
+    texture = mottle(rng, size, rng.uniform(0.01, 0.06), rng.uniform(0.005, 0.05))
+    scene.image = surface.onto(scene.image, 1.0, texture)
+    scene.image = cars.onto(traces.onto(scene.image, rng.uniform(0.0, 0.4)))
 
 
 def open_country(rng: np.random.Generator, scene: Composition) -> None:
@@ -264,10 +270,10 @@ def open_country(rng: np.random.Generator, scene: Composition) -> None:
 Layout = Callable[[np.random.Generator, Composition], None]
 # Share of the scenes, the layout, and the range of its scale relative to 0.3 m pixels.
 LAYOUTS: tuple[tuple[float, tuple[Layout, float, float]], ...] = (
-    (38, (airport, 0.6, 1.25)),
-    (20, (tank_farm, 0.6, 1.4)),
-    (14, (marina, 0.75, 1.4)),
-    (14, (car_park, 0.8, 1.35)),
-    (5, (road, 0.8, 1.3)),
-    (9, (open_country, 0.5, 1.4)),
+    (36, (airport, 0.6, 1.25)),
+    (19, (tank_farm, 0.6, 1.4)),
+    (12, (marina, 0.75, 1.4)),
+    (13, (car_park, 0.8, 1.35)),
+    (8, (road, 0.8, 1.3)),
+    (12, (open_country, 0.5, 1.4)),
 )

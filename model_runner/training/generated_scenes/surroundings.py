@@ -172,9 +172,9 @@ def building(rng: np.random.Generator, length: float, width: float, height: floa
     else:
         edge = rng.uniform(0.5, 2)
         body.add(rectangle(-a + edge, -b + edge, a - edge, b - edge), roof)
-    for _ in range(rng.integers(0, 9) if rng.random() < 0.6 else 0):
+    for _ in range(rng.integers(0, 14) if rng.random() < 0.6 else 0):
         x, y = rng.uniform(-0.8, 0.8, 2) * (a, b)
-        extent = rng.uniform(0.8, 3.5, 2)
+        extent = rng.uniform(0.8, 3.5, 2) * (1 if rng.random() < 0.8 else 3)
         tone = shaded(roof, rng.uniform(0.5, 1.4))
         body.add(rectangle(x - extent[0], y - extent[1], x + extent[0], y + extent[1]), tone)
         if rng.random() < 0.2:
@@ -198,7 +198,7 @@ def round_stranger(rng: np.random.Generator, radius: float) -> Body:
     """A flat round thing that is no tank: pool, lawn, sand, roundabout, painted circle."""
     body = Body(square=True)
     kind = pick(rng, ((2, "pool"), (3, "patch"), (2, "ring"), (1, "roundabout")))
-    wobble = rng.uniform(0, 0.14)
+    wobble = rng.uniform(0.02, 0.16)
     outline = (
         circle(radius, corners=28)
         * (1 + wobble * np.sin(np.linspace(0, 2 * np.pi, 28) * rng.integers(2, 4) + rng.uniform(0, 6)))[:, None]
@@ -271,18 +271,21 @@ def equipment(
 
 def scatter(rng: np.random.Generator, image: np.ndarray, light: Light, count: int, scale: float) -> np.ndarray:
     """Lay so many things that are none of the classes over the image; scale is in pixels per metre over 3.3."""
-    layer = Layer(image.shape[0], light)
+    flat, layer = Layer(image.shape[0], light), Layer(image.shape[0], light)
     for _ in range(count):
         x, y, heading = *rng.uniform(0, image.shape[0], 2), rng.uniform(0, 2 * np.pi)
-        kind = pick(rng, ((3, "building"), (3, "tree"), (2, "round"), (3, "angular")))
+        kind = pick(rng, ((5, "building"), (3, "tree"), (2, "round"), (2, "angular")))
         if kind == "building":
-            long = rng.uniform(14, 90) * scale
+            long = float(np.exp(rng.uniform(np.log(14), np.log(190)))) * scale
             body = building(rng, long, long * rng.uniform(0.3, 0.95), rng.uniform(6, 26) * scale)
         elif kind == "tree":
             body = tree(rng, rng.uniform(5, 18) * scale)
         elif kind == "round":
-            body = round_stranger(rng, rng.uniform(5, 28) * scale)
+            flat.draw(round_stranger(rng, rng.uniform(5, 28) * scale), x, y, heading)
+            continue
         else:
             body = angular_stranger(rng, rng.uniform(16, 80) * scale)
         layer.draw(body, x, y, heading)
+    # Half transparent, a round patch has the texture of the ground and cannot be taken for a roof.
+    image = flat.onto(image, rng.uniform(0.35, 0.75), mottle(rng, image.shape[0], 0.1, 0.08))
     return layer.onto(image)
