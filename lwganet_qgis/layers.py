@@ -24,7 +24,6 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingUtils,
     QgsProviderRegistry,
-    QgsRasterBandStats,
     QgsRasterBlockFeedback,
     QgsRasterFileWriter,
     QgsRasterLayer,
@@ -184,18 +183,21 @@ def _size_in_metres(
 
 def _refuse_empty(path: str, name: str, is_picture: bool) -> None:
     """Refuse an export without a single pixel: a server that does not answer gives exactly that."""
-    exported = QgsRasterLayer(path, name, "gdal")
-    if not exported.isValid():
+    if not QgsRasterLayer(path, name, "gdal").isValid():
         raise InputError(f"The layer '{name}' could not be exported.")
-    provider = exported.dataProvider()
-    bands = [4] if is_picture else range(1, exported.bandCount() + 1)
-    for band in bands:
-        found = provider.bandStatistics(band, QgsRasterBandStats.Stats.Min | QgsRasterBandStats.Stats.Max)
-        if found.elementCount and (found.minimumValue != 0 or found.maximumValue != 0):
-            return
-    raise InputError(
-        f"The layer '{name}' gave no picture of this extent: its server does not answer, or there is nothing here."
-    )
+    exported = gdal.Open(path)
+    bands = [4] if is_picture else range(1, exported.RasterCount + 1)
+    if not any(_has_values(exported.GetRasterBand(band)) for band in bands):
+        raise InputError(
+            f"The layer '{name}' gave no picture of this extent: its server does not answer, or there is nothing here."
+        )
+
+
+def _has_values(band: gdal.Band) -> bool:
+    try:
+        return band.ComputeRasterMinMax(False) not in ((0, 0), None)
+    except RuntimeError:  # where GDAL's exceptions are switched on, a band without valid pixels is one
+        return False
 
 
 def write_mask(source: QgsProcessingFeatureSource, folder: Path, transforms: QgsCoordinateTransformContext) -> str:

@@ -19,7 +19,7 @@ from .runner_process import RunnerEnded, RunnerProcess
 
 POLL_SECONDS = 0.1
 START_SECONDS = 60.0
-CANCEL_SECONDS = 1.5
+CANCEL_SECONDS = 1.2
 
 
 class JobCancelled(Exception):

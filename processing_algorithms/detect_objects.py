@@ -97,7 +97,7 @@ class DetectObjects(RunnerAlgorithm):
         )
 
     def deliver(self, finished, values):
-        layer_id = values.copy_features(finished.outputs["detections"], "OUTPUT")
+        layer_id = values.copy_features(finished.outputs["detections"], "OUTPUT", self._raster)
         found = [each for each in self._card.classes if finished.numbers.get(f"count_{each.name}", 0)]
         values.name_on_load(layer_id, "OUTPUT", f"Objects in {self._raster.name}", DetectionStyler(found))
         write_style_beside(layer_id, found)

@@ -256,20 +256,26 @@ class ParameterReader:
             batch_size=self.integer("BATCH_SIZE"),
         )
 
-    def copy_features(self, path: str, name: str) -> str:
+    def copy_features(self, path: str, name: str, raster: RasterForRunner) -> str:
         """Copy the features in a file of the runner's to the sink of that name, and return the id of its layer.
+
+        They are in the raster's reference system; where it has none, neither have they, though GeoPackage needs one.
 
         Raises:
             InputError: the destination cannot be written.
         """
         layer = open_vector(path)
         fields = fields_of(layer)
+        crs = layer.crs() if raster.crs.isValid() else QgsCoordinateReferenceSystem()
         sink, layer_id = self._algorithm.parameterAsSink(
-            self._parameters, name, self._context, fields, layer.wkbType(), layer.crs()
+            self._parameters, name, self._context, fields, layer.wkbType(), crs
         )
         if sink is None:
             raise InputError(self._algorithm.invalidSinkError(self._parameters, name))
         copy_features(layer, fields, sink)
+        in_memory = self._context.temporaryLayerStore().mapLayer(layer_id)
+        if in_memory is not None:
+            in_memory.setCrs(crs)  # QGIS 3.22 gives layers without a reference system one of degrees
         return layer_id
 
     def name_on_load(

@@ -2,13 +2,15 @@
 """A runner that speaks the real contract and pretends to compute.
 
 The variable FAKE_RUNNER holds its faults, separated by commas: ``hang`` (never ends a job nor hears a cancel),
-``slow`` (works until it is cancelled), ``die`` and ``die-once`` (ends in the middle of a job), ``mute`` (never says
-hello), ``broken`` (ends before hello), ``old`` (another version), ``chatter`` (floods standard error), ``garbage``
-(writes what is no message), ``refuse`` and ``crash`` (answers Failed). Requests go to the file FAKE_RUNNER_LOG.
+``slow`` (works until it is cancelled), ``child`` (starts another process), ``die`` and ``die-once`` (ends in the
+middle of a job), ``mute`` (never says hello), ``broken`` (ends before hello), ``old`` (another version), ``chatter``
+(floods standard error), ``garbage`` (writes what is no message), ``refuse`` and ``crash`` (answers Failed). Requests
+go to the file FAKE_RUNNER_LOG.
 """
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -121,6 +123,8 @@ def misbehave(run):
 def main():
     if "broken" in FAULTS:
         raise ModuleNotFoundError("No module named 'torch'")
+    if "child" in FAULTS:
+        subprocess.Popen(["sleep", "60"])
     if "mute" in FAULTS:
         time.sleep(60)
     Thread(target=listen, daemon=True).start()

@@ -1,23 +1,304 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+from pathlib import Path
+
 import pytest
 
 pytestmark = pytest.mark.usefixtures("qgis", "models")
 
+ALGORITHM = "lwganet:detectobjects"
 
-def run(parameters, feedback=None):
+
+def run(feedback=None, **parameters):
     import processing
 
-    return processing.run("lwganet:detectobjects", parameters, feedback=feedback)
+    return processing.run(ALGORITHM, {"OUTPUT": "memory:", **parameters}, feedback=feedback)
+
+
+def failure(**parameters):
+    from qgis.core import QgsProcessingException
+
+    with pytest.raises(QgsProcessingException) as caught:
+        run(**parameters)
+    return str(caught.value)
+
+
+def refusal(**parameters):
+    from qgis.core import QgsApplication, QgsProcessingContext
+
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
+    context = QgsProcessingContext()
+    fine, text = algorithm.checkParameterValues({"OUTPUT": "memory:", **parameters}, context)
+    assert not fine
+    return text
+
+
+def polygon_layer(crs, *texts):
+    from qgis.core import QgsFeature, QgsGeometry, QgsVectorLayer
+
+    layer = QgsVectorLayer(f"Polygon?crs={crs}", "fields", "memory")
+    features = []
+    for text in texts:
+        features.append(QgsFeature())
+        features[-1].setGeometry(QgsGeometry.fromWkt(text))
+    layer.dataProvider().addFeatures(features)
+    return layer
+
+
+@pytest.fixture
+def temporary_files(tmp_path, monkeypatch):
+    """Processing's folder for temporary files."""
+    from qgis.core import QgsProcessingUtils, QgsSettings
+
+    folder = tmp_path / "processing"
+    folder.mkdir()
+    QgsSettings().setValue("Processing/Configuration/TEMP_PATH2", str(folder))
+    QgsSettings().setValue("Processing/Configuration/TEMP_PATH", str(folder))
+    yield Path(QgsProcessingUtils.tempFolder())
+    QgsSettings().remove("Processing/Configuration/TEMP_PATH2")
+    QgsSettings().remove("Processing/Configuration/TEMP_PATH")
 
 
 def test_only_the_image_is_needed(raster, fake_runner):
-    results = run({"INPUT": raster, "OUTPUT": "memory:"})
-    layer = results["OUTPUT"]
-    assert [feature["class_name"] for feature in layer.getFeatures()] == ["plane", "ship"]
-    assert layer.crs().authid() == "EPSG:32633"
-    assert results["COUNT"] == 2
-    assert results["COUNT_PLANE"] == 1
+    results = run(INPUT=raster)
+    assert [feature["class_name"] for feature in results["OUTPUT"].getFeatures()] == ["plane", "ship"]
+    assert results["OUTPUT"].crs().authid() == "EPSG:32633"
+    assert (results["COUNT"], results["COUNT_PLANE"], results["TILES"]) == (2, 1, 20)
     request = fake_runner.requests[0]
-    assert request["source"]["path"] == raster
     assert request["model"] == "detect-demo-l0"
-    assert request["threshold"] is None
+    assert request["source"] == {
+        "path": raster,
+        "bands": [],
+        "extent": None,
+        "extent_crs": None,
+        "mask": None,
+        "resolution": None,
+    }
+    assert request["threshold"] is request["nms_iou"] is request["tiling"]["tile_size"] is None
+    assert request["compute"] == {"device": "auto", "precision": "auto", "batch_size": None}
+
+
+def test_every_value_reaches_the_runner(raster, fake_runner):
+    run(
+        INPUT=raster,
+        BANDS=[3, 2, 1],
+        THRESHOLD=0.0,
+        CLASSES="ship, plane",
+        RESOLUTION=0.5,
+        DEVICE="cuda:1",
+        TILE_SIZE=512,
+        OVERLAP=0,
+        BATCH_SIZE=2,
+        PRECISION="fp32",
+        NMS_IOU=0.3,
+    )
+    request = fake_runner.requests[0]
+    assert request["source"]["bands"] == [3, 2, 1]
+    assert request["source"]["resolution"] == 0.5
+    assert (request["threshold"], request["nms_iou"], request["classes"]) == (0.0, 0.3, ["ship", "plane"])
+    assert request["tiling"] == {"tile_size": 512, "overlap": 0}
+    assert request["compute"] == {"device": "cuda:1", "precision": "fp32", "batch_size": 2}
+
+
+def test_an_extent_keeps_its_reference_system(raster, fake_runner):
+    run(INPUT=raster, EXTENT="1667000,1669000,5094000,5096000 [EPSG:3857]")
+    source = fake_runner.requests[0]["source"]
+    assert source["extent"] == [1667000, 5094000, 1669000, 5096000]
+    assert source["extent_crs"] == "EPSG:3857"
+
+
+def test_an_extent_without_reference_system_is_in_the_rasters(raster, fake_runner):
+    run(INPUT=raster, EXTENT="500000,500020,4599990,4600000")
+    source = fake_runner.requests[0]["source"]
+    assert source["extent"] == [500000, 4599990, 500020, 4600000]
+    assert source["extent_crs"] is None
+
+
+def test_a_mask_in_memory_becomes_a_file(raster, fake_runner):
+    mask = polygon_layer("EPSG:32633", "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))")
+    run(INPUT=raster, MASK=mask)
+    request = fake_runner.requests[0]
+    assert request["source"]["mask"].endswith(".gpkg")
+    assert request["mask_bytes"] > 0
+
+
+def test_of_a_mask_only_the_selected_polygons_count(raster, fake_runner):
+    from qgis.core import QgsProcessingFeatureSourceDefinition, QgsProject
+
+    mask = polygon_layer("EPSG:32633", "POLYGON((0 0, 1 0, 1 1, 0 0))")
+    QgsProject.instance().addMapLayer(mask)
+    nothing_selected = QgsProcessingFeatureSourceDefinition(mask.id(), selectedFeaturesOnly=True)
+    assert "The mask 'fields' holds no polygons" in failure(INPUT=raster, MASK=nothing_selected)
+    mask.selectAll()
+    run(INPUT=raster, MASK=nothing_selected)
+    QgsProject.instance().removeMapLayer(mask.id())
+
+
+def test_the_wrong_number_of_bands_is_refused_early(raster, fake_runner):
+    assert refusal(INPUT=raster, BANDS=[1, 2]) == (
+        "Model detect-demo-l0 needs 3 bands (red, green, blue); 2 are chosen."
+    )
+
+
+def test_a_raster_of_one_band_is_refused_early(tmp_path, raster, fake_runner):
+    from osgeo import gdal
+
+    gdal.Translate(str(tmp_path / "grey.tif"), raster, bandList=[1])
+    assert "needs 3 bands" in refusal(INPUT=str(tmp_path / "grey.tif"))
+
+
+def test_unknown_classes_are_refused_early(raster, fake_runner):
+    assert refusal(INPUT=raster, CLASSES="plane, zeppelin") == (
+        "Model detect-demo-l0 knows no class zeppelin; it knows plane, ship."
+    )
+
+
+def test_an_unknown_model_is_refused_early(raster, fake_runner):
+    assert "There is no model 'yolo' for this task here; installed are detect-demo-l0." in refusal(
+        INPUT=raster, MODEL="yolo"
+    )
+
+
+def test_a_strange_tile_size_or_device_is_refused_early(raster, fake_runner):
+    assert "The tile size must be a multiple of 32" in refusal(INPUT=raster, TILE_SIZE=100)
+    assert "The device 'tpu' is unknown" in refusal(INPUT=raster, DEVICE="tpu")
+
+
+def test_a_missing_environment_names_the_algorithm_that_creates_it(raster, monkeypatch):
+    monkeypatch.delenv("LWGANET_RUNNER_PYTHON", raising=False)
+    assert "'Set up the environment' (lwganet:setupenvironment)" in refusal(INPUT=raster)
+
+
+def test_a_refusal_of_the_runner_is_one_line(raster, fake_runner):
+    fake_runner.have("refuse")
+    assert failure(INPUT=raster) == "The raster is made of cheese; use another."
+
+
+def test_a_runner_that_dies_is_one_line_and_the_next_run_works(raster, fake_runner):
+    fake_runner.have("die-once")
+    assert "The model runner was killed by the system" in failure(INPUT=raster)
+    assert run(INPUT=raster)["COUNT"] == 2
+
+
+def test_a_cancelled_run_fails_and_leaves_nothing(raster, fake_runner, tmp_path, temporary_files):
+    from qgis.core import QgsProcessingFeedback
+
+    class Impatient(QgsProcessingFeedback):
+        def setProgressText(self, text):
+            self.cancel()
+
+    fake_runner.have("slow")
+    output = tmp_path / "boxes.gpkg"
+    assert failure(INPUT=raster, OUTPUT=str(output), feedback=Impatient()) == "Cancelled."
+    assert not output.exists()
+    assert not [*temporary_files.glob("**/lwganet-*")]
+
+
+def test_a_run_leaves_no_temporary_files(raster, fake_runner, temporary_files):
+    run(INPUT=raster)
+    assert Path(fake_runner.requests[0]["output"]).parent.parent == temporary_files
+    assert not [*temporary_files.glob("**/lwganet-*")]
+
+
+def test_progress_log_and_warnings_reach_the_user(raster, fake_runner):
+    from qgis.core import QgsProcessingFeedback
+
+    class Listener(QgsProcessingFeedback):
+        texts, warnings = [], []
+
+        def setProgressText(self, text):
+            self.texts.append(text)
+
+        def pushWarning(self, text):
+            self.warnings.append(text)
+
+    listener = Listener()
+    run(INPUT=raster, feedback=listener)
+    assert listener.texts[0] == "tiles 0/20, 3.1 MPix/s, 40 s left"
+    assert listener.warnings == ["This is only a pretence."]
+    assert listener.progress() == pytest.approx(95)
+    assert "Computing on nothing." in listener.textLog()
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp"])
+def test_the_result_can_be_a_file_and_brings_its_style(raster, fake_runner, tmp_path, suffix):
+    from qgis.core import QgsVectorLayer
+
+    output = tmp_path / f"boxes.{suffix}"
+    run(INPUT=raster, OUTPUT=str(output))
+    layer = QgsVectorLayer(str(output), "boxes", "ogr")
+    assert layer.featureCount() == 2
+    assert [category.value() for category in layer.renderer().categories()] == ["plane", "ship"]
+
+
+def test_a_style_file_of_the_users_stays(raster, fake_runner, tmp_path):
+    (tmp_path / "boxes.qml").write_text("mine")
+    run(INPUT=raster, OUTPUT=str(tmp_path / "boxes.gpkg"))
+    assert (tmp_path / "boxes.qml").read_text() == "mine"
+
+
+def test_a_loaded_result_is_named_and_styled(raster, fake_runner):
+    import processing
+    from qgis.core import QgsProject
+
+    results = processing.runAndLoadResults(ALGORITHM, {"INPUT": raster, "OUTPUT": "memory:"})
+    layer = QgsProject.instance().mapLayer(results["OUTPUT"])
+    assert layer.name() == "Objects in airfield"
+    assert layer.labelsEnabled()
+    categories = {each.value(): each.symbol().color().name() for each in layer.renderer().categories()}
+    assert categories == {"plane": "#e31a1c", "ship": "#1f78b4"}
+    QgsProject.instance().removeMapLayer(layer.id())
+
+
+def test_it_works_in_a_model_with_another_algorithm_behind_it(raster, fake_runner, tmp_path):
+    import processing
+    from qgis.core import (
+        QgsProcessingModelAlgorithm,
+        QgsProcessingModelChildAlgorithm,
+        QgsProcessingModelChildParameterSource,
+        QgsProcessingModelOutput,
+        QgsProcessingModelParameter,
+        QgsProcessingParameterRasterLayer,
+    )
+
+    model = QgsProcessingModelAlgorithm("detect and buffer")
+    model.addModelParameter(QgsProcessingParameterRasterLayer("IMAGE", "Image"), QgsProcessingModelParameter("IMAGE"))
+    detect = QgsProcessingModelChildAlgorithm(ALGORITHM)
+    detect.setChildId("detect")
+    detect.addParameterSources("INPUT", [QgsProcessingModelChildParameterSource.fromModelParameter("IMAGE")])
+    for name, value in {"MODEL": "detect-demo-l0", "DEVICE": "auto", "PRECISION": "auto"}.items():
+        detect.addParameterSources(name, [QgsProcessingModelChildParameterSource.fromStaticValue(value)])
+    model.addChildAlgorithm(detect)
+    buffer = QgsProcessingModelChildAlgorithm("native:buffer")
+    buffer.setChildId("buffer")
+    buffer.addParameterSources("INPUT", [QgsProcessingModelChildParameterSource.fromChildOutput("detect", "OUTPUT")])
+    fixed = {"DISTANCE": 1, "SEGMENTS": 5, "END_CAP_STYLE": 0, "JOIN_STYLE": 0, "MITER_LIMIT": 2, "DISSOLVE": False}
+    for name, value in fixed.items():
+        buffer.addParameterSources(name, [QgsProcessingModelChildParameterSource.fromStaticValue(value)])
+    output = QgsProcessingModelOutput("buffered", "buffered")
+    output.setChildId("buffer")
+    output.setChildOutputName("OUTPUT")
+    buffer.setModelOutputs({"buffered": output})
+    model.addChildAlgorithm(buffer)
+    path = str(tmp_path / "detect_and_buffer.model3")
+    assert model.toFile(path)
+
+    loaded = QgsProcessingModelAlgorithm()
+    assert loaded.fromFile(path)
+    loaded.initAlgorithm()
+    destination = next(each.name() for each in loaded.destinationParameterDefinitions())
+    results = processing.run(loaded, {"IMAGE": raster, destination: "memory:"})
+    assert results[destination].featureCount() == 2
+
+
+def test_the_form_is_the_public_one(models):
+    from qgis.core import QgsApplication, QgsProcessingParameterDefinition
+
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
+    definitions = algorithm.parameterDefinitions()
+    public = "INPUT MODEL BANDS EXTENT MASK RESOLUTION THRESHOLD CLASSES DEVICE"
+    folded = "TILE_SIZE OVERLAP BATCH_SIZE PRECISION NMS_IOU"
+    advanced = {
+        each.name() for each in definitions if each.flags() & QgsProcessingParameterDefinition.Flag.FlagAdvanced
+    }
+    assert {each.name() for each in definitions} == {*public.split(), *folded.split(), "OUTPUT"}
+    assert advanced == set(folded.split())

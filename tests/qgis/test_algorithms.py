@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What holds for every algorithm, and the two that need no raster."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from lwganet_qgis.model_runner.contract import folders
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ["detectobjects", "managemodels", "setupenvironment"]
+PLUGIN_FILES = [
+    ROOT / "__init__.py",
+    *(ROOT / "lwganet_qgis").glob("*.py"),
+    *(ROOT / "processing_algorithms").glob("*.py"),
+    *(ROOT / "model_runner" / "contract").glob("*.py"),
+]
+
+
+def algorithm_named(name):
+    from qgis.core import QgsApplication
+
+    return QgsApplication.processingRegistry().createAlgorithmById(f"lwganet:{name}")
+
+
+def run(name, **parameters):
+    import processing
+
+    return processing.run(f"lwganet:{name}", parameters)
+
+
+def failure(name, **parameters):
+    from qgis.core import QgsProcessingException
+
+    with pytest.raises(QgsProcessingException) as caught:
+        run(name, **parameters)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("file", PLUGIN_FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_qgis_3_22_can_read_the_file(file):
+    ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+def test_the_provider_lists_these_algorithms(qgis):
+    from qgis.core import QgsApplication
+
+    provider = QgsApplication.processingRegistry().providerById("lwganet")
+    assert [algorithm.name() for algorithm in provider.algorithms()] == NAMES
+    assert not provider.icon().isNull()
+    assert provider.versionInfo() == folders.plugin_version()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("qgis", "models")
+def test_every_parameter_is_explained(name):
+    algorithm = algorithm_named(name)
+    assert [each.name() for each in algorithm.parameterDefinitions() if not each.help()] == []
+    assert "<p>" in algorithm.shortHelpString()
+    assert algorithm.shortDescription()
+    assert algorithm.group()
+    assert not algorithm.icon().isNull()
+
+
+@pytest.mark.usefixtures("qgis")
+def test_models_are_listed_without_a_runner(models, monkeypatch):
+    monkeypatch.setenv("LWGANET_RUNNER_PYTHON", "/no/such/python")
+    assert run("managemodels") == {"MODELS": "detect-demo-l0", "COUNT": 1}
+
+
+@pytest.mark.usefixtures("qgis", "models")
+@pytest.mark.parametrize(
+    ("parameters", "request_"),
+    [
+        ({"ACTION": "import", "FILE": __file__}, {"file": __file__, "model_id": ""}),
+        ({"ACTION": "download", "MODEL": "a", "ACCEPT_LICENCE": True}, {"model": "a", "accept_licence": True}),
+        ({"ACTION": "remove", "MODEL": "a"}, {"model": "a"}),
+    ],
+)
+def test_models_are_changed_by_the_runner(parameters, request_, fake_runner):
+    run("managemodels", **parameters)
+    assert fake_runner.requests[0].items() >= request_.items()
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_an_action_without_what_it_needs_is_refused():
+    assert "The action download needs MODEL." in failure("managemodels", ACTION="download")
+    assert "The action import needs FILE." in failure("managemodels", ACTION="import")

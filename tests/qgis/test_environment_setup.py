@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lwganet_qgis.lwganet_qgis import environment_setup, runner_environment
+from lwganet_qgis.lwganet_qgis.environment_setup import Setup, SetupCancelled, explain_failure, usable_python
+from lwganet_qgis.lwganet_qgis.runner_environment import EnvironmentProblem, is_outdated, python_in, runner_python
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty folder for environments, and lock files that ask for nothing."""
+    monkeypatch.delenv("LWGANET_RUNNER_PYTHON", raising=False)
+    monkeypatch.setenv("LWGANET_HOME", str(tmp_path / "home"))
+    lock = tmp_path / "nothing.lock"
+    lock.write_text("# nothing\n")
+    for module in (environment_setup, runner_environment):
+        monkeypatch.setattr(module, "REQUIREMENTS", lock)
+        monkeypatch.setattr(module, "PYTORCH_LOCKS", {"cpu": lock, "cuda": lock})
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def healthy(monkeypatch):
+    """The runner's diagnosis succeeds without PyTorch; the Pythons it was asked of."""
+    asked = []
+    monkeypatch.setattr(Setup, "diagnose", lambda self, python: asked.append(python))
+    return asked
+
+
+def nothing_left_over(home):
+    return [each.name for each in home.iterdir()] in ([], ["environment"])
+
+
+def test_an_environment_is_created_and_found(home, healthy):
+    told = []
+    python = Setup(told.append).create("cpu")
+    assert runner_python() == python == python_in(home / "environment")
+    assert healthy[0].parents[1].name.startswith("environment.new-")
+    assert not is_outdated(python)
+    assert told[-1] == "The environment is ready."
+    assert nothing_left_over(home)
+
+
+def test_another_lock_file_makes_it_outdated(home, healthy, tmp_path):
+    python = Setup(print).create("cpu")
+    (tmp_path / "nothing.lock").write_text("# still nothing\n")
+    assert is_outdated(python)
+
+
+def test_a_new_environment_replaces_the_old_one(home, healthy):
+    python = Setup(print).create("cpu")
+    (home / "environment" / "old").touch()
+    assert Setup(print).create("cpu") == python
+    assert not (home / "environment" / "old").exists()
+    assert nothing_left_over(home)
+
+
+def test_an_environment_in_which_the_runner_fails_is_not_kept(home, monkeypatch):
+    Path(home, "environment", "bin").mkdir(parents=True)
+    monkeypatch.setattr(environment_setup, "PLUGIN_ROOT", home)
+    with pytest.raises(EnvironmentProblem, match="No module named model_runner"):
+        Setup(print).create("cpu")
+    assert [each.name for each in (home / "environment").iterdir()] == ["bin"]
+    assert nothing_left_over(home)
+
+
+def test_a_requirement_without_the_right_hash_is_refused(home, healthy, tmp_path, monkeypatch):
+    wheel = tmp_path / "index" / "tiny-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    wheel.write_bytes(b"PK\x05\x06" + bytes(18))
+    (tmp_path / "nothing.lock").write_text(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel.parent), "PIP_EXTRA_INDEX_URL": ""}
+    with pytest.raises(EnvironmentProblem, match="hash mismatch"):
+        Setup(print, variables=variables).create("cpu")
+    assert nothing_left_over(home)
+
+
+def test_a_cancel_ends_the_installer_at_once(home, monkeypatch):
+    monkeypatch.setattr(environment_setup, "PIP_INSTALL", ("-c", "import time; time.sleep(60)"))
+    told = []
+    began = time.monotonic()
+    with pytest.raises(SetupCancelled):
+        Setup(told.append, lambda: any("PyTorch" in line for line in told)).create("cpu")
+    assert time.monotonic() - began < 30
+    assert nothing_left_over(home)
+
+
+def test_a_full_disk_is_told_before_anything_is_done(home, monkeypatch):
+    usage = shutil.disk_usage(home.parent)._replace(free=10**9)
+    monkeypatch.setattr(environment_setup.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(EnvironmentProblem, match=r"has 0\.9 GB free, and building the environment takes 4 GB"):
+        Setup(print).create("cpu")
+
+
+def test_a_home_that_is_a_file_is_told(home):
+    home.write_text("I am a file")
+    with pytest.raises(EnvironmentProblem, match="cannot be written"):
+        Setup(print).create("cpu")
+
+
+def test_pythons_that_cannot_be_used_are_listed(tmp_path):
+    old = tmp_path / "python-old"
+    old.write_text("#!/bin/sh\necho 3.7\n")
+    bare = tmp_path / "python-bare"
+    bare.write_text("#!/bin/sh\nexit 1\n")
+    for program in (old, bare):
+        program.chmod(0o755)
+    with pytest.raises(EnvironmentProblem) as caught:
+        usable_python([str(old), str(bare), "/no/such/python"])
+    assert f"{old} (its version is 3.7)" in str(caught.value)
+    assert f"{bare} (its module venv or ensurepip is missing)" in str(caught.value)
+    assert "/no/such/python ([Errno 2]" in str(caught.value)
+    assert usable_python([str(old), sys.executable]) == sys.executable
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        ("OSError: [Errno 28] No space left on device", "The disk is full"),
+        ("ProxyError('Cannot connect to proxy.', timeout('timed out'))", "check QGIS's proxy settings"),
+        ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))", "PIP_CERT"),
+        ("NewConnectionError: Failed to establish a new connection: [Errno -2] Name or service not known", "network"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "no package for this computer"),
+        ("ERROR: something never seen", "ERROR: something never seen"),
+    ],
+)
+def test_a_failure_is_told_in_plain_words(said, plain):
+    text = explain_failure(["python", "-s", "-m", "pip", "install"], ["Collecting torch", said, "[notice] pip is old"])
+    assert plain in text
+    assert said in text
+    assert "\n" not in text
+
+
+def test_the_runners_python_is_found_in_order(home, monkeypatch, tmp_path):
+    for name in ("variable", "settings"):
+        (tmp_path / name).touch()
+    with pytest.raises(EnvironmentProblem, match="lwganet:setupenvironment"):
+        runner_python()
+    assert runner_python(str(tmp_path / "settings")) == tmp_path / "settings"
+    monkeypatch.setenv("LWGANET_RUNNER_PYTHON", str(tmp_path / "variable"))
+    assert runner_python(str(tmp_path / "settings")) == tmp_path / "variable"
+    monkeypatch.setenv("LWGANET_RUNNER_PYTHON", "/no/such/python")
+    with pytest.raises(EnvironmentProblem, match="/no/such/python, named by the variable LWGANET_RUNNER_PYTHON"):
+        runner_python()

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What reaches the runner of layers that are not simply a file."""
+
+import os
+import shutil
+import zipfile
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("qgis", "models")
+
+EXTENT = "-100,100,-100,100 [EPSG:3857]"
+
+
+def run(layer, **parameters):
+    import processing
+
+    return processing.run("lwganet:detectobjects", {"INPUT": layer, "OUTPUT": "memory:", **parameters})
+
+
+def failure(layer, **parameters):
+    from qgis.core import QgsProcessingException
+
+    with pytest.raises(QgsProcessingException) as caught:
+        run(layer, **parameters)
+    return str(caught.value)
+
+
+def raster_layer(source, provider="gdal"):
+    from qgis.core import QgsRasterLayer
+
+    layer = QgsRasterLayer(source, "layer", provider)
+    assert layer.isValid()
+    return layer
+
+
+@pytest.fixture
+def exported(monkeypatch):
+    """What is known of the exported raster: size, band count, geotransform and values; it is gone after the run."""
+    from lwganet_qgis.lwganet_qgis import layers
+    from osgeo import gdal
+
+    known = {}
+    export = layers.RasterForRunner._export
+
+    def remember(*arguments):
+        path = export(*arguments)
+        raster = gdal.Open(path)
+        known["size"] = (raster.RasterXSize, raster.RasterYSize)
+        known["bands"] = [
+            raster.GetRasterBand(1 + band).ComputeStatistics(False)[2] for band in range(raster.RasterCount)
+        ]
+        return path
+
+    monkeypatch.setattr(layers.RasterForRunner, "_export", remember)
+    return known
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """A server of red map tiles in a folder: the address of its layer."""
+    from osgeo import gdal
+
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    picture = gdal.GetDriverByName("MEM").Create("", 256, 256, 3)
+    picture.GetRasterBand(1).Fill(200)
+    gdal.GetDriverByName("PNG").CreateCopy(str(folder / "tile.png"), picture)
+    for zoom, column, row in [(19, x, y) for x in range(262140, 262150) for y in range(262140, 262150)]:
+        place = folder / str(zoom) / str(column)
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "tile.png", place / f"{row}.png")
+    return f"type=xyz&zmin=19&zmax=19&url=file://{folder}/%7Bz%7D/%7Bx%7D/%7By%7D.png"
+
+
+def test_a_relative_path_becomes_absolute(raster, fake_runner, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(raster))
+    run(os.path.basename(raster))
+    assert fake_runner.requests[0]["source"]["path"] == raster
+
+
+def test_a_raster_in_a_zip_file_is_read_where_it_is(raster, fake_runner, tmp_path):
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        archive.write(raster, "a/b.tif")
+    source = f"/vsizip/{tmp_path}/images.zip/a/b.tif"
+    run(raster_layer(source))
+    assert fake_runner.requests[0]["source"]["path"] == source
+
+
+def test_a_raster_in_a_geopackage_is_read_where_it_is(raster, fake_runner, tmp_path):
+    from osgeo import gdal
+
+    gdal.Translate(str(tmp_path / "images.gpkg"), raster, format="GPKG", creationOptions=["RASTER_TABLE=field"])
+    source = f"GPKG:{tmp_path}/images.gpkg:field"
+    run(raster_layer(source))
+    assert fake_runner.requests[0]["source"]["path"] == source
+
+
+def test_the_reference_system_that_the_user_gave_a_layer_holds(raster, fake_runner, tmp_path):
+    from osgeo import gdal
+    from qgis.core import QgsCoordinateReferenceSystem
+
+    gdal.Translate(str(tmp_path / "bare.png"), raster, format="PNG")
+    os.remove(tmp_path / "bare.png.aux.xml")
+    layer = raster_layer(str(tmp_path / "bare.png"))
+    layer.setCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    assert run(layer)["OUTPUT"].crs().authid() == "EPSG:3857"
+
+
+def test_a_raster_without_reference_system_gives_a_layer_without(raster, fake_runner, tmp_path):
+    from osgeo import gdal
+
+    shutil.copy(raster, tmp_path / "bare.tif")
+    gdal.Open(str(tmp_path / "bare.tif"), gdal.GA_Update).SetSpatialRef(None)
+    assert not run(str(tmp_path / "bare.tif"))["OUTPUT"].crs().isValid()
+
+
+def test_a_raster_in_memory_is_exported_with_its_values(raster, fake_runner, exported):
+    from osgeo import gdal
+
+    gdal.Translate("/vsimem/airfield.tif", raster)
+    run(raster_layer("/vsimem/airfield.tif"), EXTENT="500000,500015,4599991,4600000")
+    assert exported == {"size": (50, 30), "bands": [40, 80, 120]}
+    source = fake_runner.requests[0]["source"]
+    assert source["path"].endswith("layer.tif")
+    assert source["extent"] is None
+
+
+def test_an_export_of_nothing_is_refused(raster, fake_runner):
+    from osgeo import gdal
+
+    gdal.Translate("/vsimem/black.tif", raster, scaleParams=[[0, 255, 0, 0]] * 3)
+    assert "gave no picture of this extent" in failure(raster_layer("/vsimem/black.tif"))
+
+
+def test_map_tiles_are_exported_as_picture(tiles, fake_runner, exported):
+    run(raster_layer(tiles, "wms"), EXTENT=EXTENT, RESOLUTION=0.5)
+    assert exported["size"] == pytest.approx((400, 400), abs=4)  # the ellipsoid is not the Mercator sphere
+    assert exported["bands"] == [200, 0, 0, 255]
+    assert fake_runner.requests[0]["source"]["resolution"] == 0.5
+
+
+def test_map_tiles_need_extent_and_resolution(tiles, fake_runner):
+    assert "choose the extent and the ground resolution" in failure(raster_layer(tiles, "wms"))
+    assert "choose the extent and the ground resolution" in failure(raster_layer(tiles, "wms"), EXTENT=EXTENT)
+
+
+def test_a_map_service_that_does_not_answer_is_an_error(tiles, fake_runner):
+    dead = raster_layer(tiles.replace("/tiles/", "/no-tiles/"), "wms")
+    assert "its server does not answer" in failure(dead, EXTENT=EXTENT, RESOLUTION=0.5)
+
+
+def test_an_export_of_the_whole_world_is_refused(tiles, fake_runner):
+    assert "million can be exported" in failure(
+        raster_layer(tiles, "wms"), EXTENT="-1000000,1000000,-1000000,1000000 [EPSG:3857]", RESOLUTION=0.5
+    )
