@@ -5,8 +5,9 @@ import numpy as np
 
 from model_runner.training.generated_scenes.canvas import Body, Layer, directions, jitter, pick, rectangle, shaded
 from model_runner.training.generated_scenes.composition import Composition
+from model_runner.training.generated_scenes.grounds import CONCRETE, ground, pavement_marks
 from model_runner.training.generated_scenes.planes import plane
-from model_runner.training.generated_scenes.surroundings import CONCRETE, building, equipment, ground, pavement_marks
+from model_runner.training.generated_scenes.strangers import building, equipment
 from model_runner.training.generated_scenes.vehicles import SERVICE_PAINTS, vehicle
 
 # Types of planes that stand together: (weight, types).

@@ -20,19 +20,9 @@ from model_runner.training.generated_scenes.canvas import (
     shaded,
 )
 from model_runner.training.generated_scenes.composition import Composition
+from model_runner.training.generated_scenes.grounds import ASPHALT, CONCRETE, GRAVEL, WATER, ground, pavement_marks
 from model_runner.training.generated_scenes.ships import boat, wake
-from model_runner.training.generated_scenes.surroundings import (
-    ASPHALT,
-    CONCRETE,
-    GRAVEL,
-    WATER,
-    building,
-    equipment,
-    ground,
-    pavement_marks,
-    scatter,
-    tree,
-)
+from model_runner.training.generated_scenes.strangers import building, equipment, scatter, tree
 from model_runner.training.generated_scenes.tanks import Style, random_style, tank
 from model_runner.training.generated_scenes.vehicles import vehicle
 
@@ -57,7 +47,7 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
         layer.line(
             np.array([start - direction, start + direction]), jitter(rng, pick(rng, ASPHALT), 10), rng.uniform(8, 30)
         )
-    radius = float(np.exp(rng.uniform(np.log(8), np.log(70)))) * scene.scale * 0.3
+    radius = float(np.exp(rng.uniform(np.log(2.4), np.log(21)))) * scene.scale
     pitch = radius * rng.uniform(2.15, 3.4)
     columns, rows = (rng.integers(1, 4, 2) if radius > 16 else rng.integers(1, 5, 2)).tolist()
     middle = rng.uniform(0.2, 0.8, 2) * size
@@ -83,8 +73,8 @@ def tank_farm(rng: np.random.Generator, scene: Composition) -> None:
     for _ in range(rng.integers(0, 6)):
         _tank(rng, scene, tanks, radius * rng.uniform(0.25, 1.0), rng.uniform(0, size, 2), None)
     for _ in range(rng.integers(0, 11)):
-        long = rng.uniform(8, 60) * scene.scale * 0.3
-        block = building(rng, long, long * rng.uniform(0.3, 0.9), rng.uniform(5, 16) * scene.scale * 0.3)
+        long = rng.uniform(2.5, 18) * scene.scale
+        block = building(rng, long, long * rng.uniform(0.3, 0.9), rng.uniform(1.5, 5) * scene.scale)
         x, y = rng.uniform(0, size, 2)
         if scene.free(block.box(x, y, angle), 1.1):
             layer.draw(block, x, y, angle)
@@ -98,7 +88,7 @@ def _surround(rng: np.random.Generator, scene: Composition, layer: Layer, middle
         place = middle + rng.normal(0, 1, 2) * pitch
         equipment(rng, layer, place, rng.uniform(3, 9) * scene.scale, int(rng.integers(2, 14)), scene.scale)
     for _ in range(rng.integers(0, 16) if rng.random() < 0.5 else 0):
-        crown, (x, y) = tree(rng, rng.uniform(3, 13) * scene.scale * 0.3), rng.uniform(0, scene.size, 2)
+        crown, (x, y) = tree(rng, rng.uniform(1, 4) * scene.scale), rng.uniform(0, scene.size, 2)
         if scene.free(crown.box(x, y, 0.0), 0.8):
             layer.draw(crown, x, y, 0.0)
     for _ in range(rng.integers(0, 6) if scene.scale > 0.75 * PIXELS_PER_METRE and rng.random() < 0.5 else 0):
@@ -125,13 +115,13 @@ def marina(rng: np.random.Generator, scene: Composition) -> None:
     if rng.random() < 0.85:
         offset = rng.uniform(-0.7, -0.45) * size
         while offset < 0.75 * size:
-            length = float(np.exp(rng.uniform(np.log(22), np.log(58)))) * scene.scale * 0.3
+            length = float(np.exp(rng.uniform(np.log(6.6), np.log(17.5)))) * scene.scale
             _pier(rng, scene, piers, boats, (size / 2 + across * offset, along, across), length, wood)
             offset += length * rng.uniform(2.5, 4.6)
     foam = scene.layer()
     for _ in range(rng.integers(0, 5)):
         x, y, heading = *rng.uniform(0, size, 2), rng.uniform(0, 2 * np.pi)
-        length = rng.uniform(16, 70) * scene.scale * 0.3
+        length = rng.uniform(5, 21) * scene.scale
         body = boat(rng, scene.light, heading, length)
         if scene.place(boats, "ship", body, x, y, heading, 1.3) and rng.random() < 0.5:
             foam.draw(wake(rng, length), x, y, heading)
@@ -231,7 +221,7 @@ def _stalls(
 def road(rng: np.random.Generator, scene: Composition) -> None:
     """A road through the background with cars in its lanes."""
     size, scale, angle = scene.size, scene.scale, rng.uniform(0, 2 * np.pi)
-    scene.image = scatter(rng, scene.image, scene.light, int(rng.integers(0, 5)), scale * 0.3)
+    scene.image = scatter(rng, scene.image, scene.light, int(rng.integers(0, 5)), scale)
     along, across = directions(angle)
     middle, lanes, lane = rng.uniform(0.25, 0.75, 2) * size, int(rng.integers(2, 12)), 3.6 * scale
     surface, cars = scene.layer(), scene.layer()
@@ -264,7 +254,7 @@ def road(rng: np.random.Generator, scene: Composition) -> None:
 
 def open_country(rng: np.random.Generator, scene: Composition) -> None:
     """None of the classes: the background as it is, or with buildings, trees, circles and crosses."""
-    scene.image = scatter(rng, scene.image, scene.light, int(rng.integers(0, 14)), scene.scale * 0.3)
+    scene.image = scatter(rng, scene.image, scene.light, int(rng.integers(0, 14)), scene.scale)
 
 
 Layout = Callable[[np.random.Generator, Composition], None]
