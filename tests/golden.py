@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Weights and inputs of the golden data, drawn from seeds: no file of weights is needed.
+
+The draw of a tensor depends on the seed, its key and its shape alone. Buffers that hold constants keep them.
+"""
+
+import zlib
+
+import numpy as np
+import torch
+
+CONSTANT = {"filt", "relative_position_index", "inv_freq"}
+GAINS = {
+    ".GA12.": 0.7,
+    ".mlp.": 0.6,
+    "rpn_head.rpn_cls.": 0.5,
+    "rpn_head.rpn_reg.": 0.3,
+    "bbox_head.fc_cls.": 1.5,
+}
+BACKGROUND_BIAS = 9.0  # keeps the detections of random weights to a few hundred
+
+
+def fill(network: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """Give the network the golden weights of a seed."""
+    state = {key: _draw(key, value, seed) for key, value in network.state_dict().items()}
+    network.load_state_dict(state)
+    return network
+
+
+def _draw(key: str, value: torch.Tensor, seed: int) -> torch.Tensor:
+    last, shape = key.rsplit(".", 1)[-1], tuple(value.shape)
+    if last in CONSTANT or last == "num_batches_tracked":
+        return value
+    random = np.random.default_rng([seed, zlib.crc32(key.encode())])
+    if last == "running_var":
+        drawn = random.uniform(0.5, 1.5, shape)
+    elif len(shape) == 1 and last == "weight":
+        drawn = random.uniform(0.8, 1.2, shape)
+    elif len(shape) <= 1:
+        drawn = random.standard_normal(shape) * 0.1
+    else:
+        gain = next((gain for part, gain in GAINS.items() if part in key), 1.0)
+        drawn = random.standard_normal(shape) * gain / np.sqrt(np.prod(shape[1:]))
+    if key.endswith("bbox_head.fc_cls.bias"):
+        drawn[-1] += BACKGROUND_BIAS
+    return torch.from_numpy(drawn.astype(np.float32))
+
+
+def golden_input(shape: list[int], seed: int) -> torch.Tensor:
+    """A standard normal input, rounded to float32."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(tuple(shape)).astype(np.float32))
+
+
+def sampled(tensor: torch.Tensor, step: int) -> torch.Tensor:
+    """Every ``step``-th value in C order, as the golden files store large tensors; 1 stores it whole."""
+    return tensor if step == 1 else tensor.reshape(-1)[::step]
