@@ -22,6 +22,7 @@ from model_runner.errors import ModelError
 from model_runner.model_store.store import network_of, one_line, refuse_misfit
 
 OFFICIAL_LICENCE = Licence("CC BY-NC 4.0", "https://creativecommons.org/licenses/by-nc/4.0/", commercial_use=False)
+DOTA_CLASSES = "dota.json"
 DOTA_VERSIONS = {15: "DOTA-1.0", 16: "DOTA-1.5"}  # by number of classes
 DOTA_RESOLUTION = Resolution(finest=0.1, best=0.3, coarsest=1.0)
 SIZES_BY_STEM = {32: "l0", 64: "l1", 96: "l2"}  # channels of the stem's convolution
@@ -114,8 +115,13 @@ def convert_checkpoint(path: Path, model_id: str | None = None) -> tuple[ModelCa
     checkpoint = read_checkpoint(path)
     state_dict = _tensors_of_a_detector(checkpoint, path)
     card = _card_of_a_detector(checkpoint["meta"], state_dict, path, model_id or id_from_name(path.stem))
-    refuse_misfit(f"The weights in {path}", state_dict, network_of(card))
-    return card, state_dict
+    network = network_of(card)
+    refuse_misfit(f"The weights in {path}", state_dict, network)
+    try:
+        network.load_state_dict(state_dict)
+    except RuntimeError as error:
+        raise ModelError(f"The weights in {path} cannot be used: {one_line(error)}") from error
+    return card, dict(network.state_dict())
 
 
 def id_from_name(name: str) -> str:
@@ -123,9 +129,9 @@ def id_from_name(name: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:80] or "imported-model"
 
 
-def dota_classes(count: int) -> tuple[ModelClass, ...]:
-    """The first classes of DOTA in the official order: 15 for DOTA-1.0, 16 for DOTA-1.5."""
-    text = (PLUGIN_ROOT / "resources" / "classes" / "dota.json").read_text(encoding="utf-8")
+def read_classes(file_name: str, count: int) -> tuple[ModelClass, ...]:
+    """The first classes in a file of ``resources/classes``."""
+    text = (PLUGIN_ROOT / "resources" / "classes" / file_name).read_text(encoding="utf-8")
     return tuple(ModelClass(**each) for each in json.loads(text)[:count])
 
 
@@ -140,7 +146,8 @@ def _tensors_of_a_detector(checkpoint: Any, path: Path) -> dict[str, Tensor]:
             raise ModelError(f"{path} holds {kind.name}; this version has a task for Oriented R-CNN detectors only.")
         return tensors
     raise ModelError(
-        f"{path} holds no network that is known here; Oriented R-CNN detectors of the official programs can be imported."
+        f"{path} holds no network that is known here; what can be imported are Oriented R-CNN detectors of the "
+        "official programs."
     )
 
 
@@ -156,14 +163,13 @@ def _without_prefix(state_dict: Any) -> dict[str, Tensor]:
 
 
 def _card_of_a_detector(meta: Any, state_dict: dict[str, Tensor], path: Path, model_id: str) -> ModelCard:
-    stem = state_dict.get(_STEM)
-    size = SIZES_BY_STEM.get(len(stem)) if stem is not None and stem.ndim else None
+    size = SIZES_BY_STEM.get(_rows(state_dict.get(_STEM)))
     if size is None:
         raise ModelError(f"The detector in {path} has no LWGANet of size L0, L1 or L2 as its backbone.")
-    count = len(state_dict[_CLASS_LAYER]) - 1  # the last row is the background
+    count = _rows(state_dict[_CLASS_LAYER]) - 1  # the last row is the background
     classes = _classes(meta, count, path)
     about = {"title": f"Oriented R-CNN with LWGANet-{size.upper()}, {count} classes"}
-    if classes == dota_classes(count):
+    if count in DOTA_VERSIONS and classes == read_classes(DOTA_CLASSES, count):
         about = {
             "title": f"Oriented R-CNN with LWGANet-{size.upper()}, {DOTA_VERSIONS[count]}",
             "resolution": DOTA_RESOLUTION,
@@ -184,16 +190,20 @@ def _card_of_a_detector(meta: Any, state_dict: dict[str, Tensor], path: Path, mo
     )
 
 
+def _rows(tensor: Tensor | None) -> int:
+    return len(tensor) if tensor is not None and tensor.ndim else 0
+
+
 def _classes(meta: Any, count: int, path: Path) -> tuple[ModelClass, ...]:
     """The classes that the checkpoint names, else those of DOTA."""
     names = meta.get("CLASSES") if isinstance(meta, Mapping) else None
-    palette = dota_classes(max(DOTA_VERSIONS))
+    palette = read_classes(DOTA_CLASSES, max(DOTA_VERSIONS))
     if not names:
         if count not in DOTA_VERSIONS:
             raise ModelError(f"The detector in {path} knows {count} classes and does not tell their names.")
         return palette[:count]
-    if isinstance(names, str) or len(names) != count or not all(isinstance(name, str) for name in names):
-        raise ModelError(f"The detector in {path} knows {count} classes, but its names are {one_line_of(names)}.")
+    if not isinstance(names, (tuple, list)) or len(names) != count or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"The detector in {path} knows {count} classes, but names these: {names}.")
     colours = {each.name: each.colour for each in palette}
     return tuple(
         ModelClass(name, colours.get(name, palette[place % len(palette)].colour)) for place, name in enumerate(names)
