@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a raster's georeference, an extent and a wanted resolution to the grid to work on."""
+
+from collections.abc import Sequence
+from math import ceil, floor
+
+import numpy as np
+import pyproj
+from affine import Affine
+from pyproj.exceptions import CRSError, ProjError
+from rasterio import DatasetReader
+from rasterio.transform import from_gcps
+from rasterio.windows import Window
+
+from model_runner.errors import InputError
+from model_runner.raster.working_grid import WorkingGrid
+
+PIXEL_FRAME = Affine(1, 0, 0, 0, -1, 0)  # where QGIS draws what has no georeference: (column, -row)
+ROUNDING = 1e-3  # of a pixel, by which an extent may miss the border of pixels through rounding
+SAME_RESOLUTION = 0.01  # relative difference up to which a raster's own pixels are kept
+
+
+def native_grid(dataset: DatasetReader) -> tuple[WorkingGrid, list[str]]:
+    """The grid of a raster's own pixels, and what the user should know of its georeference.
+
+    Ground control points are approximated by an affine map. What has neither these nor a geotransform lies at
+    (column, -row) without a reference system, as in QGIS.
+
+    Raises:
+        InputError: PROJ does not understand the reference system.
+    """
+    to_ground, crs, warnings = dataset.transform, dataset.crs or None, []
+    if to_ground.is_identity:
+        points, points_crs = dataset.gcps
+        to_ground, crs = PIXEL_FRAME, None
+        if len(points) >= 3:
+            to_ground, crs = from_gcps(points), points_crs or None
+            warnings.append(
+                f"{dataset.name} is placed by {len(points)} ground control points; positions are approximate."
+            )
+    grid = WorkingGrid(dataset.width, dataset.height, to_ground, crs)
+    try:
+        grid.reference_system  # noqa: B018 - asks PROJ
+    except CRSError as error:
+        raise InputError(f"The reference system of {dataset.name} is not understood; assign another one.") from error
+    if crs is None:
+        unit = "coordinates are pixels" if to_ground == PIXEL_FRAME else "coordinates have no unit"
+        warnings.append(f"{dataset.name} has no coordinate reference system; {unit}, lengths are counted in pixels.")
+    return grid, warnings
+
+
+def window_of_extent(grid: WorkingGrid, extent: Sequence[float], extent_crs: str | None, name: str) -> Window:
+    """The whole pixels of a grid that an extent touches; in a rotated raster those around its corners.
+
+    Args:
+        grid: of a raster's own pixels.
+        extent: xmin, ymin, xmax, ymax.
+        extent_crs: its reference system; None is the raster's. A raster without one takes the numbers as its own
+            coordinates, as QGIS draws it.
+        name: of the raster, for the error.
+
+    Raises:
+        InputError: the extent's reference system is unknown or the extent does not touch the raster.
+    """
+    left, bottom, right, top = _to_raster_crs(grid, extent, extent_crs)
+    columns, rows = ~grid.to_ground * (np.array([left, right, right, left]), np.array([bottom, bottom, top, top]))
+    column, row = (max(0, floor(each.min() + ROUNDING)) for each in (columns, rows))
+    width = min(grid.width, ceil(columns.max() - ROUNDING)) - column
+    height = min(grid.height, ceil(rows.max() - ROUNDING)) - row
+    if width <= 0 or height <= 0:
+        corners = grid.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (grid.width, grid.height))
+        spans = ",".join(f"{value:.10g}" for value in (*corners.min(axis=0), *corners.max(axis=0)))
+        raise InputError(
+            f"The extent {','.join(f'{value:.10g}' for value in (left, bottom, right, top))} does not touch {name}, "
+            f"which spans {spans}."
+        )
+    return Window(column, row, width, height)
+
+
+def _to_raster_crs(grid: WorkingGrid, extent: Sequence[float], extent_crs: str | None) -> tuple[float, ...]:
+    if extent_crs is None or grid.crs is None:
+        return tuple(extent)
+    try:
+        transformer = pyproj.Transformer.from_crs(extent_crs, grid.reference_system, always_xy=True)
+        bounds = transformer.transform_bounds(*extent)
+    except (CRSError, ProjError) as error:
+        raise InputError(
+            f"The extent cannot be brought from {extent_crs} to the raster's reference system; give it in the latter."
+        ) from error
+    if not np.isfinite(bounds).all():
+        raise InputError(
+            f"The extent in {extent_crs} reaches beyond the raster's reference system; choose a smaller one."
+        )
+    return bounds
+
+
+def factors_for_resolution(grid: WorkingGrid, window: Window, resolution: float, name: str) -> tuple[float, float]:
+    """How many pixels of a grid, across and down, a pixel of ``resolution`` metres covers at a window's centre.
+
+    1 where they measure that much already, up to a hundredth.
+
+    Raises:
+        InputError: the raster has no reference system.
+    """
+    metres = grid.metres_along_axes_at(window.col_off + window.width / 2, window.row_off + window.height / 2)
+    if metres is None:
+        raise InputError(
+            f"{name} has no coordinate reference system, so it cannot be brought to {resolution:g} metres per pixel; "
+            "assign one or leave the resolution empty."
+        )
+    across, down = (1.0 if abs(resolution / each - 1) <= SAME_RESOLUTION else resolution / each for each in metres)
+    return across, down
+
+
+def coarsen(grid: WorkingGrid, window: Window, factors: tuple[float, float]) -> WorkingGrid:
+    """The grid over a window of another one, with pixels that are so many times as wide and high.
+
+    The last ones may end up to half a pixel beyond the window or before its end.
+    """
+    across, down = factors
+    return WorkingGrid(
+        max(1, round(window.width / across)),
+        max(1, round(window.height / down)),
+        grid.to_ground @ Affine.translation(window.col_off, window.row_off) @ Affine.scale(across, down),
+        grid.crs,
+    )

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""GDAL datasets for threads, and GDAL's errors in one line."""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rasterio
+from rasterio import DatasetReader
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from model_runner.errors import UnreadableRaster
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn what GDAL says against a file into one line with its name.
+
+    Raises:
+        UnreadableRaster: the file is missing, damaged or no raster.
+    """
+    try:
+        yield
+    except (RasterioError, OSError) as error:
+        said = " ".join(str(error.__cause__ or error).split())
+        raise UnreadableRaster(f"The raster {path} cannot be read: {said}") from error
+
+
+class Handles:
+    """A raster file, opened once for each thread that reads it.
+
+    Args:
+        path: anything that GDAL can open.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._opened: dict[tuple[int, int | None], DatasetReader] = {}
+
+    def get(self, overview: int | None = None) -> DatasetReader:
+        """This thread's dataset of the raster, or of one of its overviews, the first of which is number 0.
+
+        Raises:
+            UnreadableRaster: GDAL cannot open it.
+        """
+        key = (threading.get_ident(), overview)
+        with self._lock:
+            if key not in self._opened:
+                self._opened[key] = self._open(overview)
+            return self._opened[key]
+
+    def _open(self, overview: int | None) -> DatasetReader:
+        options = {} if overview is None else {"overview_level": overview}
+        with reading(self.path), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(self.path, sharing=False, **options)
+
+    def close(self) -> None:
+        """Close all datasets; no thread may read any more."""
+        with self._lock:
+            for dataset in self._opened.values():
+                dataset.close()
+            self._opened.clear()

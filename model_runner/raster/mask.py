@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Polygons outside of which nothing is looked at."""
+
+import geopandas
+import numpy as np
+import shapely
+from affine import Affine
+from pyogrio.errors import DataSourceError
+from rasterio.features import rasterize
+
+from model_runner.errors import InputError
+from model_runner.raster.working_grid import WorkingGrid
+
+
+class PolygonMask:
+    """The polygons of a vector file on a working grid.
+
+    Args:
+        path: vector file that GDAL can open; everything in it that is no polygon is ignored.
+        grid: the working grid.
+
+    Raises:
+        InputError: the file cannot be read, holds no polygon or none that touches the grid.
+    """
+
+    def __init__(self, path: str, grid: WorkingGrid) -> None:
+        polygons = _read_polygons(path, grid)
+        to_pixels = ~grid.to_ground
+        polygons = shapely.transform(
+            polygons, lambda points: np.stack(to_pixels * (points[:, 0], points[:, 1]), axis=1)
+        )
+        self._polygons = polygons[shapely.intersects(polygons, shapely.box(0, 0, grid.width, grid.height))]
+        if not len(self._polygons):
+            raise InputError(f"The polygons of the mask {path} do not touch the part of the raster that is looked at.")
+
+    def touches(self, x: int, y: int, width: int, height: int) -> bool:
+        """Whether a polygon touches a window of the grid, in working pixels."""
+        return bool(shapely.intersects(self._polygons, shapely.box(x, y, x + width, y + height)).any())
+
+    def inside(self, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """(height, width) the pixels of a window whose centre lies in a polygon."""
+        near = shapely.clip_by_rect(self._polygons, x - 1, y - 1, x + width + 1, y + height + 1)
+        near = near[~shapely.is_empty(near)]
+        if not len(near):
+            return np.zeros((height, width), dtype=bool)
+        return rasterize(near, (height, width), transform=Affine.translation(x, y), dtype=np.uint8).astype(bool)
+
+
+def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
+    """The polygons of a file in ground coordinates."""
+    try:
+        frame = geopandas.read_file(path, columns=[])
+    except (DataSourceError, OSError, ValueError) as error:
+        raise InputError(f"The mask {path} cannot be read: {' '.join(str(error).split())}") from error
+    geometry = frame.geometry if isinstance(frame, geopandas.GeoDataFrame) else geopandas.GeoSeries()
+    if grid.crs is not None and geometry.crs is not None:
+        geometry = geometry.to_crs(grid.reference_system)
+    polygons = _parts_with_area(shapely.force_2d(geometry[~geometry.isna()].to_numpy()))
+    if not len(polygons):
+        raise InputError(f"The mask {path} holds no polygon.")
+    return _parts_with_area(shapely.make_valid(polygons))
+
+
+def _parts_with_area(geometry: np.ndarray) -> np.ndarray:
+    """The polygons among geometries, those in collections included."""
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    return parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Windows of a dataset: values, and which pixels have data."""
+
+import numpy as np
+from rasterio import DatasetReader
+from rasterio.enums import MaskFlags
+from rasterio.windows import Window
+
+from model_runner.raster.bands import BandChoice
+
+GLANCE = 128  # side, in pixels, of the thinned-out mask that often suffices to see that there is data
+SEARCH = 2048  # side, in pixels, of the windows in which a mask is searched otherwise
+
+
+def read_pixels(dataset: DatasetReader, choice: BandChoice, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Values (C, h, w) of the chosen bands, a palette expanded, and which pixels (h, w) have data.
+
+    A pixel has none where the file says so, by GDAL's rule for whole datasets: where its mask or its alpha channel is
+    0, or where *all* chosen bands have their nodata value (black in one band alone is a colour). Neither has one that
+    is not a finite number in any chosen band, or transparent in the palette. Values without data are 0.
+    """
+    values = dataset.read(choice.numbers, window=window)
+    valid = read_valid(dataset, choice, window)
+    if choice.palette is not None:
+        colours = np.moveaxis(choice.palette[values[0]], -1, 0)
+        values = np.ascontiguousarray(colours[:3])
+        valid &= colours[3] > 0
+    elif values.dtype.kind == "f":
+        valid &= np.isfinite(values).all(axis=0)
+    if not valid.all():
+        values[:, ~valid] = 0
+    return values, valid
+
+
+def read_valid(
+    dataset: DatasetReader, choice: BandChoice, window: Window, shape: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Which pixels (h, w) of a window have data by the file's masks; thinned out to ``shape`` if that is given."""
+    shape = shape or (int(window.height), int(window.width))
+    if _is_all_valid(dataset, choice):
+        return np.ones(shape, dtype=bool)
+    masks = dataset.read_masks(sorted(set(choice.numbers)), window=window, out_shape=(-1, *shape))
+    return masks.any(axis=0)
+
+
+def has_valid(dataset: DatasetReader, choice: BandChoice, window: Window) -> bool:
+    """Whether any pixel of a window has data by the file's masks.
+
+    A glance at few of the pixels says yes most of the time; no is said after a look at all of them.
+    """
+    if _is_all_valid(dataset, choice):
+        return True
+    glance = (min(GLANCE, int(window.height)), min(GLANCE, int(window.width)))
+    if read_valid(dataset, choice, window, glance).any():
+        return True
+    return any(read_valid(dataset, choice, part).any() for part in split_window(window, SEARCH))
+
+
+def split_window(window: Window, side: int) -> list[Window]:
+    """A window in parts of at most ``side`` x ``side`` pixels."""
+    right, bottom = window.col_off + window.width, window.row_off + window.height
+    return [
+        Window(column, row, min(side, right - column), min(side, bottom - row))
+        for row in range(window.row_off, bottom, side)
+        for column in range(window.col_off, right, side)
+    ]
+
+
+def _is_all_valid(dataset: DatasetReader, choice: BandChoice) -> bool:
+    return any(MaskFlags.all_valid in dataset.mask_flag_enums[number - 1] for number in choice.numbers)

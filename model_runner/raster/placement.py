@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How the working grid lies on the pixels of the file, or of one of its overviews."""
+
+from dataclasses import dataclass
+
+from rasterio.windows import Window
+
+from model_runner.raster.handles import Handles
+from model_runner.raster.resampling import AxisScale
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The axes of the working grid on those of the source: overview number ``overview``, or the raster if None."""
+
+    columns: AxisScale
+    rows: AxisScale
+    overview: int | None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether working pixels are pixels of the source."""
+        return self.columns.is_identity and self.rows.is_identity
+
+    def window(self, x: int, y: int, width: int, height: int) -> Window:
+        """The source pixels that a window of working pixels touches."""
+        column, columns = self.columns.span(x, width)
+        row, rows = self.rows.span(y, height)
+        return Window(column, row, columns, rows)
+
+
+def place_on_source(handles: Handles, window: Window, factors: tuple[float, float]) -> Placement:
+    """The placement of a working grid that begins at ``window`` and whose pixels cover ``factors`` native pixels.
+
+    Reads from an overview where one is at least twice as fine as the grid, so that averaging evens out how it was made.
+
+    Args:
+        handles: the raster.
+        window: in native pixels.
+        factors: native pixels in a working pixel, across and down.
+    """
+    native = handles.get()
+    fine_enough = [number for number, factor in enumerate(native.overviews(1)) if 2 * factor <= min(factors)]
+    overview = max(fine_enough, key=native.overviews(1).__getitem__, default=None)
+    source = handles.get(overview)
+    across, down = source.width / native.width, source.height / native.height
+    return Placement(
+        AxisScale(window.col_off * across, factors[0] * across, source.width),
+        AxisScale(window.row_off * down, factors[1] * down, source.height),
+        overview,
+    )

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Open a raster and read it tile by tile, as models want it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from rasterio.windows import Window
+
+from model_runner.raster.bands import BandChoice, choose_bands
+from model_runner.raster.georeference import coarsen, factors_for_resolution, native_grid, window_of_extent
+from model_runner.raster.handles import Handles, reading
+from model_runner.raster.mask import PolygonMask
+from model_runner.raster.pixels import has_valid, read_pixels
+from model_runner.raster.placement import Placement, place_on_source
+from model_runner.raster.resampling import resample
+from model_runner.raster.stretch import Stretch, choose_stretch
+from model_runner.raster.tiling import Tile
+from model_runner.raster.working_grid import WorkingGrid
+
+SOURCE_PIXELS_AT_ONCE = 2**24  # that are averaged in one go, to bound the memory
+
+
+class TileInput(NamedTuple):
+    """A tile's pixels (C, h, w), uint8 or float32 on the scale 0 to 255, and which of them (h, w) have data."""
+
+    pixels: np.ndarray
+    valid: np.ndarray
+
+
+@contextmanager
+def open_source(
+    path: str,
+    *,
+    band_count: int,
+    bands: Sequence[int] = (),
+    extent: Sequence[float] | None = None,
+    extent_crs: str | None = None,
+    mask: str | None = None,
+    resolution: float | None = None,
+    percentiles: tuple[float, float] = (2.0, 98.0),
+) -> Iterator["RasterSource"]:
+    """Open a raster for tile-wise reading; all its files are closed at the end of the block.
+
+    Args:
+        path: anything that GDAL can open.
+        band_count: how many bands the model wants.
+        bands: numbers of the bands to use, first is 1; empty takes the first ones.
+        extent: xmin, ymin, xmax, ymax of the part to use; None uses all.
+        extent_crs: reference system of the extent in any form that PROJ reads; None is the raster's.
+        mask: vector file with polygons outside of which pixels are not valid.
+        resolution: ground resolution to work at in metres per pixel; None keeps the raster's own.
+        percentiles: of the values that become 0 and 255 where bands are not 8 bit.
+
+    Raises:
+        InputError: bands, extent, mask or resolution do not fit the raster.
+        UnreadableRaster: the file is missing, damaged or no raster.
+    """
+    path = str(path)
+    handles = Handles(path)
+    try:
+        dataset = handles.get()
+        choice = choose_bands(dataset, tuple(bands), band_count)
+        native, warnings = native_grid(dataset)
+        window = Window(0, 0, native.width, native.height)
+        if extent is not None:
+            window = window_of_extent(native, extent, extent_crs, path)
+        factors = (1.0, 1.0)
+        if resolution is not None:
+            factors = factors_for_resolution(native, window, resolution, path)
+        grid = coarsen(native, window, factors)
+        yield RasterSource(
+            handles,
+            choice,
+            grid,
+            place_on_source(handles, window, factors),
+            None if mask is None else PolygonMask(mask, grid),
+            percentiles,
+            [*warnings, *choice.warnings],
+        )
+    finally:
+        handles.close()
+
+
+class RasterSource:
+    """An open raster; ``open_source`` makes it. Several threads may read at once.
+
+    Attributes:
+        grid: the working grid.
+        warnings: what the user should know, a line each.
+    """
+
+    def __init__(
+        self,
+        handles: Handles,
+        choice: BandChoice,
+        grid: WorkingGrid,
+        placement: Placement,
+        polygons: PolygonMask | None,
+        percentiles: tuple[float, float],
+        warnings: list[str],
+    ) -> None:
+        self.grid = grid
+        self.warnings = warnings
+        self._handles = handles
+        self._choice = choice
+        self._placement = placement
+        self._polygons = polygons
+        self._percentiles = percentiles
+
+    def record(self) -> dict[str, Any]:
+        """What the run record says of the raster: plain values for JSON."""
+        stretch = self._stretch
+        corners = self.grid.to_ground_points(
+            np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (self.grid.width, self.grid.height)
+        )
+        return {
+            "path": self._handles.path,
+            "bands": list(self._choice.numbers),
+            "palette": self._choice.palette is not None,
+            "stretch": stretch and {"low": list(stretch.lows), "high": list(stretch.highs)},
+            "metres_per_pixel": self.grid.metres_per_pixel,
+            "width": self.grid.width,
+            "height": self.grid.height,
+            "extent": [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()],
+            "crs": None if self.grid.crs is None else self.grid.crs.to_string(),
+            "warnings": list(self.warnings),
+        }
+
+    def has_data(self, tile: Tile) -> bool:
+        """Whether a tile may hold a valid pixel: False is certain, and cheaper than reading the tile.
+
+        Raises:
+            UnreadableRaster: the file is damaged.
+        """
+        x, y, width, height = self._clip(tile)
+        if self._polygons is not None and not self._polygons.touches(x, y, width, height):
+            return False
+        dataset = self._handles.get(self._placement.overview)
+        with reading(self._handles.path):
+            return has_valid(dataset, self._choice, self._placement.window(x, y, width, height))
+
+    def read(self, tile: Tile) -> TileInput:
+        """The pixels of a tile, 0 and not valid beyond the raster, outside the mask and where there is no data.
+
+        Raises:
+            UnreadableRaster: the file is damaged.
+        """
+        x, y, width, height = self._clip(tile)
+        if self._placement.is_native:
+            pixels, valid = self._read_source(self._placement.window(x, y, width, height))
+        else:
+            pixels, valid = self._read_resampled(x, y, width, height)
+        if self._polygons is not None:
+            valid &= self._polygons.inside(x, y, width, height)
+            pixels[:, ~valid] = 0
+        beyond = ((0, tile.height - height), (0, tile.width - width))
+        return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+
+    def _clip(self, tile: Tile) -> tuple[int, int, int, int]:
+        """x, y, width and height of the part of a tile that lies on the grid."""
+        return (
+            tile.x,
+            tile.y,
+            min(tile.width, self.grid.width - tile.x),
+            min(tile.height, self.grid.height - tile.y),
+        )
+
+    def _read_resampled(self, x: int, y: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """Working pixels from weighted source pixels, some rows at a time to bound the memory."""
+        columns = self._placement.columns.weigh(x, width)
+        rows_at_once = max(1, int(SOURCE_PIXELS_AT_ONCE / columns.length / self._placement.rows.scale))
+        parts = []
+        for start in range(y, y + height, rows_at_once):
+            rows = self._placement.rows.weigh(start, min(rows_at_once, y + height - start))
+            window = Window(columns.first, rows.first, columns.length, rows.length)
+            parts.append(resample(*self._read_source(window), rows, columns))
+        pixels, valid = (np.concatenate(part, axis=-2) for part in zip(*parts, strict=True))
+        return pixels, valid
+
+    def _read_source(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Source pixels on the scale 0 to 255, and which have data."""
+        with reading(self._handles.path):
+            values, valid = read_pixels(self._handles.get(self._placement.overview), self._choice, window)
+        return (values if self._stretch is None else self._stretch.apply(values) * valid), valid
+
+    @cached_property
+    def _stretch(self) -> Stretch | None:
+        """One stretch for all tiles, from the whole raster whatever the extent; None if all bands are 8 bit."""
+        dataset = self._handles.get()
+        types = [dataset.dtypes[number - 1] for number in self._choice.numbers]
+        if self._choice.palette is not None or set(types) == {"uint8"}:
+            return None
+        with reading(self._handles.path):
+            return choose_stretch(
+                partial(read_pixels, dataset, self._choice),
+                dataset.width,
+                dataset.height,
+                tuple(each == "uint8" for each in types),
+                self._percentiles,
+            )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Put a result into place in one go: it is there, whole, or it is not there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from model_runner.errors import InputError
+
+SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml")  # what SQLite and GDAL lay beside a file
+
+
+@contextmanager
+def atomic(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``, which takes the place of ``path`` when the block ends well.
+
+    After an exception nothing is left of it, and a former file at ``path`` is as it was. Sidecars that a former file
+    leaves (a journal would be played into the new file) are removed with it.
+
+    Raises:
+        InputError: the folder is missing or not writable, or the file there cannot be replaced.
+    """
+    target = Path(path)
+    _refuse_unwritable(target)
+    unfinished = target.with_name(f".{target.stem}.{uuid4().hex[:12]}{target.suffix}")
+    try:
+        yield unfinished
+        try:
+            _remove(_sidecars(target))
+            os.replace(unfinished, target)
+        except PermissionError as error:
+            raise InputError(f"{target} cannot be replaced; close it in other programs first.") from error
+    finally:
+        _remove([unfinished, *_sidecars(unfinished)])
+
+
+def _refuse_unwritable(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise InputError(f"{target} cannot be written: there is no folder {target.parent}.")
+    if target.is_dir():
+        raise InputError(f"{target} cannot be written: it is a folder; name a file.")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{target} cannot be written: the folder {target.parent} is not writable.")
+
+
+def _sidecars(path: Path) -> list[Path]:
+    return [path.with_name(path.name + ending) for ending in SIDECARS]
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
