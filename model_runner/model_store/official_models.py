@@ -3,6 +3,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,20 +51,25 @@ def _official_model(plain: dict) -> OfficialModel:
     )
 
 
-def download_checkpoint(model: OfficialModel, report: Report) -> Path:
-    """Fetch a model's checkpoint into the user's store, from where the caller removes it after use.
+@contextmanager
+def downloaded_checkpoint(model: OfficialModel, report: Report) -> Iterator[Path]:
+    """A model's checkpoint, fetched for the length of a ``with`` block and removed after it.
 
-    The authors publish no hashes: that of the first download is recorded, and later ones must have the same.
+    The authors publish no hashes: when the block ends well, that of the first download is recorded, and the files of
+    later downloads must have the same.
 
     Raises:
-        DownloadError: as ``download``; or the record cannot be read.
+        DownloadError: as ``download``; or the record cannot be read or written.
         Cancelled: the user asked to stop.
     """
     target = user_models_folder() / ".downloads" / model.file
     hashes = _recorded_hashes()
-    hashes[model.file] = download(model.address, target, report, hashes.get(model.file))
-    _record(hashes)
-    return target
+    found = download(model.address, target, report, hashes.get(model.file))
+    try:
+        yield target
+        _record({**hashes, model.file: found})
+    finally:
+        target.unlink(missing_ok=True)
 
 
 def _record_file() -> Path:

@@ -13,7 +13,7 @@ from model_runner.contract.task_requests import DownloadModelRequest, ImportMode
 from model_runner.errors import InputError, ModelError
 from model_runner.model_store import store
 from model_runner.model_store.official_checkpoints import convert_checkpoint
-from model_runner.model_store.official_models import OfficialModel, download_checkpoint, official_models
+from model_runner.model_store.official_models import OfficialModel, downloaded_checkpoint, official_models
 from model_runner.report import Report
 
 
@@ -60,11 +60,10 @@ def download_model(request: DownloadModelRequest, report: Report) -> Finished:
             f"The weights of {official.id} are under the licence {_licence(official.licence)}; if you accept it, "
             "repeat with --accept-licence (in QGIS: tick 'I accept the licence')."
         )
-    checkpoint = download_checkpoint(official, report)
-    card, weights = convert_checkpoint(checkpoint, official.id)
+    with downloaded_checkpoint(official, report) as checkpoint:
+        card, weights = convert_checkpoint(checkpoint, official.id)
     card = replace(card, title=official.title, licence=official.licence)
     folder = store.save_model(card, weights)
-    checkpoint.unlink()
     report.log("info", f"The model {card.id} is ready: {card.title}; licence {_licence(card.licence)}.")
     return _finished(card, folder)
 
