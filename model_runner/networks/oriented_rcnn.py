@@ -194,9 +194,7 @@ class RegionHead(nn.Module):
         return features
 
     @torch.no_grad()
-    def detections(
-        self, logits: Tensor, deltas: Tensor, boxes: Tensor, image_size: tuple[int, int]
-    ) -> Detections:
+    def detections(self, logits: Tensor, deltas: Tensor, boxes: Tensor, image_size: tuple[int, int]) -> Detections:
         """What one image shows: regions with logits (r, classes + 1), deltas (r, 5) and their boxes (r, 5)."""
         scores = _precise(logits).softmax(1)[:, :-1]
         refined = decode_rotated_deltas(boxes, _precise(deltas), image_size)

@@ -130,18 +130,19 @@ def _touching(horizontal: Tensor) -> Iterator[Tensor]:
     if count < 2:
         return
     device = horizontal.device
-    left, top, right, bottom = horizontal.contiguous().unbind(1)
+    left, top, right, bottom = horizontal.t().contiguous().unbind(0)
     height = (2 * (bottom - top).mean()).clamp(min=1e-6)
     first_strip = ((top - top.min()) / height).long()
     strips = ((bottom - top.min()) / height).long() - first_strip + 1
     by_left = left.argsort(stable=True)
     rank = torch.empty_like(by_left).scatter_(0, by_left, torch.arange(count, device=device))
-    end = torch.searchsorted(left[by_left].contiguous(), right.contiguous(), right=True)
+    end = torch.searchsorted(left[by_left], right, right=True)
 
     box = torch.repeat_interleave(torch.arange(count, device=device), strips)
     strip = first_strip[box] + _counting(strips)
     key, order = (strip * (count + 1) + rank[box]).sort()
     box, strip = box[order], strip[order]
+    top, bottom, first_strip = top[box], bottom[box], first_strip[box]
     followers = torch.searchsorted(key, strip * (count + 1) + end[box]) - torch.arange(len(key), device=device) - 1
     followers = followers.clamp(min=0)
     until = followers.cumsum(0)
@@ -152,11 +153,18 @@ def _touching(horizontal: Tensor) -> Iterator[Tensor]:
         portion = followers[start:stop]
         leader = torch.repeat_interleave(torch.arange(start, stop, device=device), portion)
         follower = leader + 1 + _counting(portion)
-        one, other = box[leader], box[follower]
-        touching = (top[one] <= bottom[other]) & (top[other] <= bottom[one])
-        touching &= strip[leader] == torch.maximum(first_strip[one], first_strip[other])
-        yield torch.stack((one[touching], other[touching]), 1)
+        touching = _at(top, leader) <= _at(bottom, follower)
+        touching &= _at(top, follower) <= _at(bottom, leader)
+        common_strip = torch.maximum(_at(first_strip, leader), _at(first_strip, follower))
+        touching &= _at(strip, leader) == common_strip
+        chosen = touching.nonzero()[:, 0]
+        yield torch.stack((_at(box, _at(leader, chosen)), _at(box, _at(follower, chosen))), 1)
         start = stop
+
+
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    """values[index] for one-dimensional tensors, which is several times faster in these words."""
+    return values.index_select(0, index)
 
 
 def _counting(lengths: Tensor) -> Tensor:
@@ -177,14 +185,15 @@ def rotated_nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
 
 def horizontal_nms(horizontal: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """Indices of the boxes (n, 4) that no better kept one overlaps by more than the IoU ``threshold``, best first."""
-    size = (horizontal[:, 2:] - horizontal[:, :2]).prod(1)
+    left, top, right, bottom = horizontal.t().contiguous().unbind(0)
+    size = (right - left) * (bottom - top)
 
     def overlaps(pairs: Tensor) -> Tensor:
         one, other = pairs.unbind(1)
-        low = torch.maximum(horizontal[one, :2], horizontal[other, :2])
-        high = torch.minimum(horizontal[one, 2:], horizontal[other, 2:])
-        common = (high - low).clamp(min=0).prod(1)
-        return common > threshold * (size[one] + size[other] - common)
+        width = torch.minimum(_at(right, one), _at(right, other)) - torch.maximum(_at(left, one), _at(left, other))
+        height = torch.minimum(_at(bottom, one), _at(bottom, other)) - torch.maximum(_at(top, one), _at(top, other))
+        common = width.clamp(min=0) * height.clamp(min=0)
+        return common > threshold * (_at(size, one) + _at(size, other) - common)
 
     return _suppress(_touching(horizontal), overlaps, scores)
 

@@ -24,9 +24,7 @@ def rotated_roi_align(features: Tensor, rois: Tensor, scale: float, output_size:
     row, weight = _bilinear(x, y, height, width)
     row = row + rois[:, :1, None].long() * (height * width)
     table = features.permute(0, 2, 3, 1).reshape(count * height * width, channels)
-    bins = F.embedding_bag(
-        row.flatten(0, 1), table, per_sample_weights=weight.flatten(0, 1).to(table), mode="sum"
-    )
+    bins = F.embedding_bag(row.flatten(0, 1), table, per_sample_weights=weight.flatten(0, 1).to(table), mode="sum")
     return bins.view(len(rois), output_size, output_size, channels).permute(0, 3, 1, 2)
 
 
@@ -55,9 +53,7 @@ def _bilinear(x: Tensor, y: Tensor, height: int, width: int) -> tuple[Tensor, Te
     right, bottom = (left + 1).clamp(max=width - 1), (top + 1).clamp(max=height - 1)
     share = inside.to(x) / x.shape[2]
     upper, lower = (1 - lower_share) * share, lower_share * share
-    row = torch.cat(
-        (top * width + left, top * width + right, bottom * width + left, bottom * width + right), 2
-    )
+    row = torch.cat((top * width + left, top * width + right, bottom * width + left, bottom * width + right), 2)
     weight = torch.cat(
         (upper * (1 - right_share), upper * right_share, lower * (1 - right_share), lower * right_share), 2
     )

@@ -74,14 +74,14 @@ def oriented_rcnn_losses(
     objectness, offsets = network.rpn_head(maps)
     anchors = network.rpn_head.anchors(maps)
     proposals = network.rpn_head.proposals(objectness, offsets, anchors)
-    chosen = [
-        choose_anchors(torch.cat(anchors), each.float(), tuple(images.shape[-2:]), choose) for each in boxes
-    ]
+    chosen = [choose_anchors(torch.cat(anchors), each.float(), tuple(images.shape[-2:]), choose) for each in boxes]
     objectness_loss, proposal_loss = _proposal_losses(
         _by_anchor(objectness, 1)[..., 0], _by_anchor(offsets, 6), torch.cat(anchors), boxes, chosen
     )
     return Losses(
-        objectness_loss, proposal_loss, *_region_losses(network, maps, proposals, boxes, labels, choose, regions_per_image)
+        objectness_loss,
+        proposal_loss,
+        *_region_losses(network, maps, proposals, boxes, labels, choose, regions_per_image),
     )
 
 
@@ -156,9 +156,7 @@ def _region_losses(
         regions = torch.cat((objects, proposed[:, :5]))
         chosen = choose_regions(regions.float(), objects.float(), choose, count)
         sampled.append(regions[torch.cat((chosen.foreground, chosen.background))])
-        targets.append(
-            encode_rotated_deltas(regions[chosen.foreground].float(), objects[chosen.objects].float())
-        )
+        targets.append(encode_rotated_deltas(regions[chosen.foreground].float(), objects[chosen.objects].float()))
         classes.append(F.pad(names[chosen.objects], (0, len(chosen.background)), value=background_class))
     logits, deltas = network.roi_head(maps, regions_of(sampled))
     target_class = torch.cat(classes)
@@ -188,9 +186,7 @@ def _with_area(boxes: Tensor) -> Tensor:
 
 def _by_anchor(maps: list[Tensor], values: int) -> Tensor:
     """Maps (n, 3 * values, h, w) of all levels as (n, anchors, values), in the order of the anchors."""
-    return torch.cat(
-        [_at_least_float32(each).permute(0, 2, 3, 1).reshape(len(each), -1, values) for each in maps], 1
-    )
+    return torch.cat([_at_least_float32(each).permute(0, 2, 3, 1).reshape(len(each), -1, values) for each in maps], 1)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

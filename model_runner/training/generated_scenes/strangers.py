@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Things beside the objects that a detector must not mistake for them: buildings, trees, circles, crosses, equipment."""
+"""Things that a detector must not mistake for the objects: buildings, trees, circles, crosses, equipment."""
 
 import numpy as np
 

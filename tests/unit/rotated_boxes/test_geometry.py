@@ -53,11 +53,11 @@ def test_annotated_quadrilaterals_get_the_smallest_enclosing_box(golden):
     wanted, quadrilaterals = wanted[kept], golden["quads"].double().view(-1, 4, 2)[kept]
     boxes = minimum_area_boxes(quadrilaterals)
     torch.testing.assert_close(areas(boxes), areas(wanted), atol=1e-2, rtol=1e-4)
-    # round a triangle, a rectangle on each side has the same area: only four-sided hulls have one smallest box
-    hulls = shapely.convex_hull(shapely.polygons(quadrilaterals.numpy()))
-    single = torch.from_numpy(shapely.get_num_coordinates(hulls) == 5)
-    assert single.sum() > 10
-    assert rectangle_distance(boxes, wanted)[single].max() < 1e-2
+    # several rectangles can have the smallest area; that ours encloses the points and is as small proves it right
+    enclosed = shapely.polygons(corners(boxes).numpy())
+    assert shapely.covers(shapely.buffer(enclosed, 1e-6), shapely.polygons(quadrilaterals.numpy())).all()
+    same = rectangle_distance(boxes, wanted) < 1e-2
+    assert same.sum() > 20
 
 
 def rectangle_distance(first, second):

@@ -123,7 +123,9 @@ def test_suppression_in_rounds_is_the_greedy_one(seed):
     assert rotated_nms(boxes, scores, 0.2).tolist() == one_after_the_other(boxes, scores, 0.2)
 
 
-@pytest.mark.parametrize("scale", [[1, 1, 1, 1, 1], [0, 1, 1, 1, 1], [1, 0, 1, 1, 1], [1, 1, 40, 1, 1], [1, 1, 0, 0, 1]])
+@pytest.mark.parametrize(
+    "scale", [[1, 1, 1, 1, 1], [0, 1, 1, 1, 1], [1, 0, 1, 1, 1], [1, 1, 40, 1, 1], [1, 1, 0, 0, 1]]
+)
 def test_touching_pairs_are_found_once(scale):
     boxes = random_boxes(150, 3, extent=200) * torch.tensor(scale)
     boxes[0, 2:4] = 500  # a giant among them

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a dataset and a recipe to trained weights: the loop, its checkpoints and its log."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from model_runner.contract.model_card import ModelCard
+from model_runner.contract.task_requests import FinetuneRequest
+from model_runner.errors import InputError
+from model_runner.report import Report
+from model_runner.training.module import FineTuning
+from model_runner.training.recipes import RECIPES
+
+GRADIENT_CLIP = 35.0
+CHECKPOINTS = "checkpoints"
+LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+class Fitted(NamedTuple):
+    """The best weights of a run and the figures they reached on the validation images."""
+
+    state: dict[str, Tensor]
+    metrics: dict[str, float]
+
+
+def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: Report) -> Fitted:
+    """Train the network on the dataset and return the weights that were best on its validation images.
+
+    Checkpoints and ``log/metrics.csv`` are written in the output folder after every epoch.
+
+    Raises:
+        InputError: the dataset cannot be used, or there is no checkpoint to go on from.
+        Cancelled: the user asked to stop; the last checkpoint remains.
+    """
+    lightning.seed_everything(request.seed, workers=True, verbose=False)
+    recipe, folder, output = RECIPES[request.task], Path(request.data), Path(request.output)
+    module = FineTuning(network, recipe, card, request.learning_rate)
+    training = recipe.training_data(folder, card.class_names, card.tile_size, request.seed)
+    validation = recipe.validation_data(folder, card.class_names)
+    report.log("info", f"Training on {len(training)} images, validating on {len(validation)}.")
+    if len(training) < request.batch_size:
+        raise InputError(
+            f"{len(training)} training images do not fill a batch of {request.batch_size}; choose a smaller batch size."
+        )
+    best = ModelCheckpoint(
+        output / CHECKPOINTS, "best", monitor="score", mode="max", save_last=True, enable_version_counter=False
+    )
+    trainer = lightning.Trainer(
+        max_epochs=request.epochs,
+        gradient_clip_val=GRADIENT_CLIP,
+        callbacks=[best, _Reporting(report, request.epochs)],
+        logger=CSVLogger(output, name="log", version=""),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=True,
+        **_hardware(request),
+    )
+    trainer.fit(
+        module,
+        _loader(training, recipe.collate, request, shuffle=True),
+        _loader(validation, recipe.collate, request, shuffle=False),
+        ckpt_path=_checkpoint_to_resume(output) if request.resume else None,
+        weights_only=True,
+    )
+    return _best_of(best.best_model_path)
+
+
+def _hardware(request: FinetuneRequest) -> dict[str, Any]:
+    """Which devices Lightning uses, in which precision; several GPUs share the batches."""
+    kind, _, index = request.device.partition(":")
+    on_gpu = kind == "cuda" or (kind == "auto" and torch.cuda.is_available())
+    accelerator = {"cuda": "gpu"}.get(kind, kind) if kind != "auto" else ("gpu" if on_gpu else "auto")
+    precision = ("bf16" if on_gpu else "fp32") if request.precision == "auto" else request.precision
+    devices: Any = [int(index)] if index else "auto"
+    return {
+        "accelerator": accelerator,
+        "devices": devices if on_gpu else 1,
+        "precision": LIGHTNING_PRECISION[precision],
+        "sync_batchnorm": on_gpu and not index and torch.cuda.device_count() > 1,
+    }
+
+
+def _loader(data: Any, collate: Callable, request: FinetuneRequest, shuffle: bool) -> DataLoader:
+    return DataLoader(
+        data,
+        request.batch_size,
+        shuffle=shuffle,
+        drop_last=shuffle,
+        num_workers=request.workers,
+        collate_fn=collate,
+        persistent_workers=request.workers > 0,
+    )
+
+
+def _checkpoint_to_resume(output: Path) -> Path:
+    path = output / CHECKPOINTS / "last.ckpt"
+    if not path.is_file():
+        raise InputError(f"There is no checkpoint {path} to go on from; leave --resume away to begin anew.")
+    return path
+
+
+def _best_of(path: str) -> Fitted:
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    prefix = "network."
+    state = {
+        key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)
+    }
+    return Fitted(state, checkpoint["figures"])
+
+
+class _Reporting(Callback):
+    """Tells the report how far training is, and puts the figures beside the weights in checkpoints."""
+
+    def __init__(self, report: Report, epochs: int) -> None:
+        self._report = report
+        self._epochs = epochs
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: FineTuning, *details: Any) -> None:
+        """Tell the step."""
+        self._report.check_cancelled()
+        self._report.progress("training", trainer.global_step, int(trainer.estimated_stepping_batches))
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: FineTuning) -> None:
+        """Tell the figures of the epoch."""
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in module.figures.items())
+        loss = trainer.callback_metrics.get("loss")
+        told = "" if loss is None else f"loss {loss:.3f}, "
+        self._report.log("info", f"Epoch {trainer.current_epoch + 1} of {self._epochs}: {told}{figures}")
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, module: FineTuning, checkpoint: dict[str, Any]) -> None:
+        """Keep the figures with the weights that reached them."""
+        checkpoint["figures"] = dict(module.figures)
