@@ -65,8 +65,8 @@ def detections_to_frame(
         "length_m": np.maximum(w_length, h_length),
         "width_m": np.minimum(w_length, h_length),
         "area_m2": grid.measure_areas(corners),
-        "model": pandas.Series([model] * len(boxes), dtype="str"),
-        "run_id": pandas.Series([run_id] * len(boxes), dtype="str"),
+        "model": np.full(len(boxes), model, dtype=object),
+        "run_id": np.full(len(boxes), run_id, dtype=object),
     }
     return geopandas.GeoDataFrame(columns, geometry=shapely.polygons(ground), crs=grid.reference_system)
 

@@ -18,6 +18,7 @@ from model_runner.raster.working_grid import WorkingGrid
 PIXEL_FRAME = Affine(1, 0, 0, 0, -1, 0)  # where QGIS draws what has no georeference: (column, -row)
 ROUNDING = 1e-3  # of a pixel, by which an extent may miss the border of pixels through rounding
 SAME_RESOLUTION = 0.01  # relative difference up to which a raster's own pixels are kept
+MOST_PIXELS_FROM_ONE = 32  # across; whoever wants finer pixels than that has mistyped
 
 
 def native_grid(dataset: DatasetReader) -> tuple[WorkingGrid, list[str]]:
@@ -63,7 +64,7 @@ def window_of_extent(grid: WorkingGrid, extent: Sequence[float], extent_crs: str
         InputError: the extent's reference system is unknown or the extent does not touch the raster.
     """
     left, bottom, right, top = _to_raster_crs(grid, extent, extent_crs)
-    columns, rows = ~grid.to_ground * (np.array([left, right, right, left]), np.array([bottom, bottom, top, top]))
+    columns, rows = ~grid.to_ground @ (np.array([left, right, right, left]), np.array([bottom, bottom, top, top]))
     column, row = (max(0, floor(each.min() + ROUNDING)) for each in (columns, rows))
     width = min(grid.width, ceil(columns.max() - ROUNDING)) - column
     height = min(grid.height, ceil(rows.max() - ROUNDING)) - row
@@ -100,13 +101,18 @@ def factors_for_resolution(grid: WorkingGrid, window: Window, resolution: float,
     1 where they measure that much already, up to a hundredth.
 
     Raises:
-        InputError: the raster has no reference system.
+        InputError: the raster has no reference system, or far too coarse pixels.
     """
     metres = grid.metres_along_axes_at(window.col_off + window.width / 2, window.row_off + window.height / 2)
     if metres is None:
         raise InputError(
             f"{name} has no coordinate reference system, so it cannot be brought to {resolution:g} metres per pixel; "
             "assign one or leave the resolution empty."
+        )
+    if max(metres) > MOST_PIXELS_FROM_ONE * resolution:
+        raise InputError(
+            f"{resolution:g} metres per pixel is far finer than the {max(metres):.3g} metres of {name}; "
+            "choose a coarser resolution or leave it empty."
         )
     across, down = (1.0 if abs(resolution / each - 1) <= SAME_RESOLUTION else resolution / each for each in metres)
     return across, down

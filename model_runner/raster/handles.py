@@ -23,7 +23,7 @@ def reading(path: str) -> Iterator[None]:
     try:
         yield
     except (RasterioError, OSError) as error:
-        said = " ".join(str(error.__cause__ or error).split())
+        said = " ".join(str(error.__cause__ or error).split()).replace(f"{path}: ", "").replace(f"'{path}' ", "")
         raise UnreadableRaster(f"The raster {path} cannot be read: {said}") from error
 
 

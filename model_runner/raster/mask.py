@@ -27,7 +27,7 @@ class PolygonMask:
         polygons = _read_polygons(path, grid)
         to_pixels = ~grid.to_ground
         polygons = shapely.transform(
-            polygons, lambda points: np.stack(to_pixels * (points[:, 0], points[:, 1]), axis=1)
+            polygons, lambda points: np.stack(to_pixels @ (points[:, 0], points[:, 1]), axis=1)
         )
         self._polygons = polygons[shapely.intersects(polygons, shapely.box(0, 0, grid.width, grid.height))]
         if not len(self._polygons):

@@ -39,7 +39,8 @@ def read_valid(
     shape = shape or (int(window.height), int(window.width))
     if _is_all_valid(dataset, choice):
         return np.ones(shape, dtype=bool)
-    masks = dataset.read_masks(sorted(set(choice.numbers)), window=window, out_shape=(-1, *shape))
+    numbers = sorted(set(choice.numbers))
+    masks = dataset.read_masks(numbers, window=window, out_shape=(len(numbers), *shape))
     return masks.any(axis=0)
 
 
