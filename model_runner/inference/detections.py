@@ -21,7 +21,7 @@ from model_runner.rotated_boxes.geometry import enclosing_boxes
 from model_runner.rotated_boxes.overlap import class_wise_rotated_nms, overlapping_pairs, paired_iof
 
 EDGE_MARGIN = 4.0  # pixels: the finest stride of the network, the least that separates a box from an edge
-COVERED_SHARE = 0.5  # of a cut box, from which a whole box of its class is taken for the same object
+COVERED_SHARE = 0.3  # of a cut box, from which a whole box of its class is taken for the same object
 
 
 class Detections(NamedTuple):

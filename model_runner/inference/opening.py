@@ -50,8 +50,11 @@ def automatic_resolution(request: SourceRequest, card: ModelCard, report: Report
     if card.resolution is None:
         return None
     with open_source(
-        request.path, band_count=len(card.bands), bands=request.bands, extent=request.extent,
-        extent_crs=request.extent_crs
+        request.path,
+        band_count=len(card.bands),
+        bands=request.bands,
+        extent=request.extent,
+        extent_crs=request.extent_crs,
     ) as source:
         metres = source.grid.metres_per_pixel
     if metres is None:

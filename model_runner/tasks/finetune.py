@@ -142,7 +142,9 @@ def _options(pairs: tuple[str, ...]) -> dict[str, int]:
     for pair in pairs:
         name, _, value = pair.partition("=")
         if not value.isdigit():
-            raise InputError(f"The network option {pair!r} must be a name and a whole number, such as neck_channels=64.")
+            raise InputError(
+                f"The network option {pair!r} must be a name and a whole number, such as neck_channels=64."
+            )
         options[name] = int(value)
     return options
 

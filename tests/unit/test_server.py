@@ -26,7 +26,9 @@ def runner():
     )
     yield process
     process.kill()
-    process.communicate()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        stream.close()
 
 
 def tell(process, *messages):

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import shapely
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_runner.inference.detections import DetectionCollector, Detections, merge, touches_inner_edge
 from model_runner.raster.tiling import plan_tiles
-from model_runner.rotated_boxes.geometry import corners
+from model_runner.rotated_boxes.geometry import corners, from_quadrilaterals
 from model_runner.rotated_boxes.overlap import pairwise_iou
 
 
@@ -25,24 +26,22 @@ def detections(*rows):
     return Detections(values[:, :5], values[:, 5].float(), values[:, 6].long())
 
 
-def seen_by(tile, objects, noise=0.0, generator=None):
-    """What a detector would say of a tile: whole objects with their score, cut ones as the rectangle that is left."""
+def seen_by(tile, objects):
+    """What a detector would say of a tile: whole objects with their score, of cut ones the smallest box around the
+    part that it sees, and too sure of it."""
+    window = shapely.box(tile.x, tile.y, tile.x + tile.width, tile.y + tile.height)
     rows = []
-    for cx, cy, w, h, angle, score, label in objects.tolist():
-        points = corners(torch.tensor([[cx, cy, w, h, angle]]))[0]
-        left, top = (points.amin(0) - torch.tensor([tile.x, tile.y])).tolist()
-        right, bottom = (points.amax(0) - torch.tensor([tile.x, tile.y])).tolist()
-        if left >= 0 and top >= 0 and right <= tile.width and bottom <= tile.height:
-            rows.append((cx - tile.x, cy - tile.y, w, h, angle, score, label))
+    for *box, score, label in objects.tolist():
+        polygon = shapely.Polygon(corners(torch.tensor([box], dtype=torch.float64))[0].numpy())
+        if window.contains(polygon):
+            rows.append((*box, score, label))
             continue
-        left, top, right, bottom = max(left, 0), max(top, 0), min(right, tile.width), min(bottom, tile.height)
-        if right - left > 3 and bottom - top > 3:
-            width, height = right - left, bottom - top
-            angle = 0.0 if width >= height else -math.pi / 2
-            rows.append(
-                ((left + right) / 2, (top + bottom) / 2, max(width, height), min(width, height), angle, 0.99, label)
-            )
-    return detections(*rows)
+        part = shapely.oriented_envelope(polygon.intersection(window))
+        if part.area > 9:
+            vertices = torch.from_numpy(shapely.get_coordinates(part)[None, :4])
+            rows.append((*from_quadrilaterals(vertices)[0].tolist(), 0.99, label))
+    found = detections(*rows)
+    return found._replace(boxes=found.boxes - torch.tensor([tile.x, tile.y, 0, 0, 0]))
 
 
 def scene(seed, count=60, side=1000):
