@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from model_runner.contract.folders import embedded_models_folder
+from model_runner.contract.folders import user_models_folder
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import Licence, ModelCard, model_folders, read_card
 from model_runner.contract.task_requests import DownloadModelRequest, ImportModelRequest, RemoveModelRequest
@@ -127,7 +127,7 @@ def _cards_at_hand() -> Iterator[tuple[ModelCard, str]]:
 
 
 def _state(folder: Path) -> str:
-    return "embedded" if folder.parent == embedded_models_folder() else "installed"
+    return "installed" if folder.parent == user_models_folder() else "embedded"
 
 
 def _licence(licence: Licence) -> str:
