@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests of the runner share: golden numbers and tiny rasters."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp
 
 DATA = Path(__file__).parent / "data"
+HALF_METRES = Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +24,16 @@ def golden_arrays() -> Callable[[str], dict[str, torch.Tensor]]:
     def load(name: str) -> dict[str, torch.Tensor]:
         with np.load(DATA / f"{name}.npz") as arrays:
             return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def golden_facts() -> Callable[[str], dict[str, Any]]:
+    """The description of a golden file by name."""
+
+    def load(name: str) -> dict[str, Any]:
+        return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
 
     return load
 
@@ -37,7 +50,7 @@ def make_raster(tmp_path: Path) -> Callable[..., str]:
         name,
         pixels,
         *,
-        transform=Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000),
+        transform=HALF_METRES,
         crs="EPSG:32633",
         nodata=None,
         alpha=None,

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ def test_tiles_cover_an_axis_overlap_enough_and_stay_within(axis):
     starts = plan_axis(length, tile_size, overlap)
     assert starts[0] == 0
     assert starts == sorted(set(starts))
-    assert all(following - start <= tile_size - overlap for start, following in zip(starts, starts[1:], strict=False))
+    assert all(following - start <= tile_size - overlap for start, following in pairwise(starts))
     assert starts[-1] + tile_size == max(length, tile_size)
 
 

@@ -31,7 +31,8 @@ def test_an_exception_leaves_the_former_file_and_nothing_else(tmp_path, error):
                 unfinished.with_name(unfinished.name + ending).write_text("half")
             raise error
 
-    pytest.raises(error, fail)
+    with pytest.raises(error):
+        fail()
     assert target.read_text() == "former"
     assert os.listdir(tmp_path) == ["result.gpkg"]
 
