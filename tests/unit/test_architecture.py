@@ -58,7 +58,10 @@ ALLOWED = {
             "model_runner.report",
         },
     ),
-    "lwganet_qgis": ({"qgis", "processing", "osgeo"}, {"lwganet_qgis", "processing_algorithms", "model_runner.contract"}),
+    "lwganet_qgis": (
+        {"qgis", "processing", "osgeo"},
+        {"lwganet_qgis", "processing_algorithms", "model_runner.contract"},
+    ),
     "processing_algorithms": (
         {"qgis", "processing"},
         {"lwganet_qgis", "processing_algorithms", "model_runner.contract"},

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_runner.metrics.rotated_map import average_precision, rotated_map
+from model_runner.rotated_boxes.overlap import pairwise_iou
+
+RESULTS = json.loads((Path(__file__).parents[2] / "data/ops/dota_map.json").read_text(encoding="utf-8"))["results"]
+METHODS = {"11point": "voc07", "area": "area"}
+BOX = torch.tensor([[50.0, 50, 30, 10, 0.3]])
+
+
+def found(boxes, scores, labels=None):
+    labels = torch.zeros(len(boxes), dtype=torch.int64) if labels is None else torch.tensor(labels)
+    return boxes, torch.tensor(scores), labels
+
+
+def truth(boxes, labels=None, difficult=None):
+    labels = torch.zeros(len(boxes), dtype=torch.int64) if labels is None else torch.tensor(labels)
+    return boxes, labels, torch.zeros(len(boxes), dtype=torch.bool) if difficult is None else torch.tensor(difficult)
+
+
+@pytest.fixture(scope="module")
+def golden(golden_arrays):
+    arrays = golden_arrays("ops/dota_map")
+    detections, ground_truths = [], []
+    for image in range(4):
+        per_class = [arrays[f"det_img{image}_cls{label}"] for label in range(3)]
+        labels = torch.cat([torch.full((len(each),), label) for label, each in enumerate(per_class)])
+        rows = torch.cat(per_class)
+        detections.append((rows[:, :5], rows[:, 5], labels))
+        name = f"gt_img{image}"
+        usual, ignored = arrays[f"{name}_bboxes"], arrays[f"{name}_bboxes_ignore"]
+        ground_truths.append(
+            (
+                torch.cat((usual, ignored)),
+                torch.cat((arrays[f"{name}_labels"], arrays[f"{name}_labels_ignore"])),
+                torch.arange(len(usual) + len(ignored)) >= len(usual),
+            )
+        )
+    return detections, ground_truths
+
+
+@pytest.mark.parametrize("case", RESULTS)
+def test_the_published_figures_are_reached(golden, case):
+    iou, method = case.removeprefix("iou").split("_")
+    result = rotated_map(*golden, 3, float(iou), METHODS[method])
+    expected = RESULTS[case]
+    assert result.mean == pytest.approx(expected["mAP"], abs=1e-6)
+    assert result.per_class == pytest.approx(expected["ap"], abs=1e-6)
+    assert result.recall == pytest.approx(expected["final_recall"], abs=1e-9)
+    assert list(result.ground_truths) == expected["num_gts"]
+    assert list(result.detections) == expected["num_dets"]
+
+
+def test_the_order_of_detections_and_of_images_does_not_matter(golden):
+    orders = [torch.randperm(len(scores)) for _, scores, _ in golden[0]]
+    shuffled = [tuple(part[order] for part in image) for order, image in zip(orders, golden[0], strict=True)]
+    assert rotated_map(shuffled[::-1], golden[1][::-1], 3).per_class == rotated_map(*golden, 3).per_class
+
+
+def test_the_better_of_two_detections_claims_the_object():
+    result = rotated_map([found(BOX.repeat(2, 1), [0.4, 0.9])], [truth(BOX)], 1, method="area")
+    assert result.mean == 1
+    assert result.recall == (1.0,)
+    late = rotated_map(
+        [found(torch.cat((BOX, BOX, BOX + 100)), [0.9, 0.8, 0.7])],
+        [truth(torch.cat((BOX, BOX + 100)))],
+        1,
+        method="area",
+    )
+    assert late.mean == pytest.approx(0.5 + 0.5 * 2 / 3)
+
+
+def test_difficult_objects_are_neither_found_nor_missed():
+    ground_truths = [truth(torch.cat((BOX, BOX + 100)), difficult=[True, False])]
+    detections = [found(torch.cat((BOX, BOX, BOX + 100)), [0.9, 0.8, 0.7])]
+    result = rotated_map(detections, ground_truths, 1)
+    assert result.mean == pytest.approx(1)
+    assert result.ground_truths == (1,)
+
+
+def test_an_object_of_another_class_or_image_is_not_met():
+    assert rotated_map([found(BOX, [0.9], [1])], [truth(BOX)], 2).per_class[0] == 0
+    images = [found(BOX, [0.9]), found(BOX[:0], [])], [truth(BOX[:0]), truth(BOX)]
+    assert rotated_map(*images, 1).mean == 0
+
+
+def test_classes_without_objects_have_no_figure_and_do_not_lower_the_mean():
+    result = rotated_map([found(BOX.repeat(2, 1), [0.9, 0.8], [0, 2])], [truth(BOX)], 3)
+    assert result.per_class[0] == result.mean == pytest.approx(1)
+    assert all(math.isnan(value) for value in (*result.per_class[1:], *result.recall[1:]))
+    assert result.detections == (1, 0, 1)
+    assert math.isnan(rotated_map([found(BOX, [0.9])], [truth(BOX[:0])], 1).mean)
+
+
+def test_the_threshold_itself_suffices():
+    half = torch.tensor([[50.0, 50, 8, 4, 0.0]]), torch.tensor([[50.0, 50, 8, 2, 0.0]])
+    assert rotated_map([found(half[1], [0.9])], [truth(half[0])], 1, iou=0.5).mean == pytest.approx(1)
+    assert rotated_map([found(half[1], [0.9])], [truth(half[0])], 1, iou=0.51).mean == 0
+
+
+def test_average_precision_of_a_curve_worked_out_by_hand():
+    recall, precision = torch.tensor([0.25, 0.25, 0.5], dtype=torch.float64), torch.tensor([1, 0.5, 2 / 3]).double()
+    assert average_precision(recall, precision, "area") == pytest.approx(0.25 + 0.25 * 2 / 3)
+    assert average_precision(recall, precision, "voc07") == pytest.approx((3 + 3 * 2 / 3) / 11)
+    assert average_precision(recall[:0], precision[:0], "area") == 0
+    assert average_precision(recall[:0], precision[:0], "voc07") == 0
+
+
+def one_by_one(detections, ground_truths, label, iou):
+    """The protocol as it is told: which detections of a class, best first, are right, and which wrong."""
+    rows = [
+        (float(score), image, boxes[index])
+        for image, (boxes, scores, labels) in enumerate(detections)
+        for index, score in enumerate(scores)
+        if labels[index] == label
+    ]
+    claimed, told = set(), []
+    for _, image, box in sorted(rows, key=lambda row: -row[0]):
+        boxes, labels, difficult = ground_truths[image]
+        same = (labels == label).nonzero()[:, 0].tolist()
+        overlaps = pairwise_iou(box[None].double(), boxes[same].double())[0].tolist()
+        best = max(range(len(same)), key=overlaps.__getitem__, default=None)
+        if best is None or overlaps[best] < iou:
+            told.append((0, 1))
+        elif difficult[same[best]]:
+            told.append((0, 0))
+        else:
+            told.append((0, 1) if (image, same[best]) in claimed else (1, 0))
+            claimed.add((image, same[best]))
+    return told
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 12), st.integers(0, 5))
+def test_vectorised_matching_is_the_matching_one_by_one(seed, detection_count, truth_count):
+    generator = torch.Generator().manual_seed(seed)
+    span = torch.tensor([20.0, 20, 20, 10, 3])
+
+    def boxes(count):
+        return torch.rand(count, 5, generator=generator) * span + torch.tensor([0.0, 0, 10, 5, -1.5])
+
+    def labels(count):
+        return torch.randint(2, (count,), generator=generator)
+
+    detections = [
+        (boxes(detection_count), torch.rand(detection_count, generator=generator), labels(detection_count))
+        for _ in range(2)
+    ]
+    ground_truths = [(boxes(truth_count), labels(truth_count), labels(truth_count) > 0) for _ in range(2)]
+    result = rotated_map(detections, ground_truths, 2, iou=0.3, method="area")
+    for label in range(2):
+        told = torch.tensor(one_by_one(detections, ground_truths, label, 0.3), dtype=torch.float64).reshape(-1, 2)
+        right, wrong = told.cumsum(0).T
+        if result.ground_truths[label]:
+            recall, precision = right / result.ground_truths[label], right / (right + wrong).clamp(min=1)
+            assert result.per_class[label] == pytest.approx(average_precision(recall, precision, "area"))
+            assert result.recall[label] == pytest.approx(float(recall[-1]) if len(recall) else 0)
