@@ -12,6 +12,7 @@ from model_runner.errors import InputError
 from model_runner.raster.source import open_source
 from model_runner.raster.tiling import plan_tiles
 
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 PIXELS = np.random.default_rng(0).integers(1, 255, (3, 40, 60)).astype(np.uint8)
 
 

@@ -9,6 +9,7 @@ from model_runner.errors import InputError
 from model_runner.raster.source import open_source
 from model_runner.raster.tiling import plan_tiles
 
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 PIXELS = np.full((3, 40, 60), 100, np.uint8)
 BOX = shapely.box(400_005, 5_799_985, 400_015, 5_799_995)  # columns 10 to 30, rows 10 to 30
 EXPECTED = np.zeros((40, 60), bool)
@@ -93,6 +94,7 @@ def test_polygons_on_a_coarser_grid(make_raster, make_mask):
     np.testing.assert_array_equal(found, EXPECTED[::2, ::2])
 
 
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
 def test_polygons_without_reference_system_on_a_raster_without_one(make_raster, make_mask):
     path = make_raster("a.tif", PIXELS, transform=Affine.identity(), crs=None)
     np.testing.assert_array_equal(valid(path, make_mask([shapely.box(10, -30, 30, -10)], None)), EXPECTED)
