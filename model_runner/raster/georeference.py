@@ -9,6 +9,7 @@ import pyproj
 from affine import Affine
 from pyproj.exceptions import CRSError, ProjError
 from rasterio import DatasetReader
+from rasterio.control import GroundControlPoint
 from rasterio.transform import from_gcps
 from rasterio.windows import Window
 
@@ -34,7 +35,7 @@ def native_grid(dataset: DatasetReader) -> tuple[WorkingGrid, list[str]]:
     if to_ground.is_identity:
         points, points_crs = dataset.gcps
         to_ground, crs = PIXEL_FRAME, None
-        if len(points) >= 3:
+        if _span_a_plane(points):
             to_ground, crs = from_gcps(points), points_crs or None
             warnings.append(
                 f"{dataset.name} is placed by {len(points)} ground control points; positions are approximate."
@@ -48,6 +49,15 @@ def native_grid(dataset: DatasetReader) -> tuple[WorkingGrid, list[str]]:
         unit = "coordinates are pixels" if to_ground == PIXEL_FRAME else "coordinates have no unit"
         warnings.append(f"{dataset.name} has no coordinate reference system; {unit}, lengths are counted in pixels.")
     return grid, warnings
+
+
+def _span_a_plane(points: Sequence[GroundControlPoint]) -> bool:
+    """Whether ground control points determine an affine map: three of them lie in no line, nor do their pixels."""
+    pixels_and_ground = np.array([[(each.col, each.row), (each.x, each.y)] for each in points]).reshape(-1, 2, 2)
+    if len(pixels_and_ground) < 3:
+        return False
+    centred = pixels_and_ground - pixels_and_ground.mean(axis=0)
+    return bool((np.linalg.matrix_rank(centred.transpose(1, 0, 2)) == 2).all())
 
 
 def window_of_extent(grid: WorkingGrid, extent: Sequence[float], extent_crs: str | None, name: str) -> Window:

@@ -120,6 +120,8 @@ class _Earth:
             geographic, geod = crs.geodetic_crs, crs.get_geod()
             if geographic is None or geod is None:
                 return None
+            if geographic.is_derived:  # from a rotated pole back to the true one
+                geographic = geographic.source_crs
             transformer = pyproj.Transformer.from_crs(crs, geographic, always_xy=True)
         except (CRSError, ProjError):
             return None

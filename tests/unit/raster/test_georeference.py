@@ -154,16 +154,29 @@ def test_a_resolution_as_coarse_as_the_raster_leaves_one_pixel(make_raster):
     np.testing.assert_allclose(pixels[:, 0, 0], PIXELS.mean(axis=(1, 2)), rtol=1e-3)
 
 
-def test_ground_control_points_place_a_raster(tmp_path):
-    path = str(tmp_path / "points.tif")
-    truth = Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)
-    points = [GroundControlPoint(row, col, *(truth @ (col, row))) for row, col in ((0, 0), (0, 60), (40, 60), (40, 0))]
+def write_with_points(path, pixels_and_ground):
+    points = [GroundControlPoint(row, col, x, y) for (col, row), (x, y) in pixels_and_ground]
     with rasterio.open(
         path, "w", driver="GTiff", count=3, width=60, height=40, dtype="uint8", gcps=points, crs="EPSG:32633"
     ) as dataset:
         dataset.write(PIXELS)
+    return str(path)
+
+
+def test_ground_control_points_place_a_raster(tmp_path):
+    truth = Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)
+    corners = ((0, 0), (60, 0), (60, 40), (0, 40))
+    path = write_with_points(tmp_path / "points.tif", [(corner, truth @ corner) for corner in corners])
     grid, warnings, _ = look(path)
     assert grid.to_ground.almost_equals(truth, 1e-6)
     assert grid.crs.to_epsg() == 32633
     assert len(warnings) == 1
     assert "4 ground control points" in warnings[0]
+
+
+@pytest.mark.parametrize("ground", [[(0, 0), (5, 5), (9, 9)], [(0, 0), (5, 0), (5, 0)], [(0, 0), (5, 0)]])
+def test_ground_control_points_in_a_line_place_nothing(tmp_path, ground):
+    pixels = [(0, 0), (60, 0), (60, 40)]
+    grid, warnings, _ = look(write_with_points(tmp_path / "points.tif", zip(pixels, ground, strict=False)))
+    assert grid.crs is None
+    assert "no coordinate reference system" in warnings[0]

@@ -71,6 +71,14 @@ def test_rotation_and_shear_are_measured_along_the_axes(angle, across, down, she
     assert measured == pytest.approx((across / 0.9996, down * sqrt(1 + shear**2) / 0.9996), rel=1e-5)
 
 
+def test_a_rotated_pole_is_not_true_north():
+    rotated = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +R=6371229"
+    europe = WorkingGrid(100, 100, Affine(0.01, 0, 20, 0, -0.01, 0), CRS.from_string(rotated))
+    lengths, directions = europe.measure_lines([[50, 50]], [[50, 40]])
+    assert lengths[0] == pytest.approx(0.1 * pi / 180 * 6371229, rel=1e-5)
+    assert 10 < abs(directions[0]) < 40
+
+
 def test_resolution_depends_on_the_place():
     world = grid(4326, Affine(0.1, 0, 0, 0, -0.1, 10))
     assert world.metres_per_pixel_at(50, 100) > world.metres_per_pixel_at(50, 0)
