@@ -117,7 +117,9 @@ def _merge() -> tuple[float, float]:
     sizes = 10 + 30 * torch.rand(objects, 2, generator=generator, dtype=torch.float64)
     angles = (torch.rand(objects, 1, generator=generator, dtype=torch.float64) - 0.5) * torch.pi
     boxes = torch.cat((centres, sizes, angles), 1).repeat(5, 1)
-    boxes = boxes + torch.randn(boxes.shape, generator=generator, dtype=torch.float64) * torch.tensor([1, 1, 1, 1, 0.02])
+    boxes = boxes + torch.randn(boxes.shape, generator=generator, dtype=torch.float64) * torch.tensor(
+        [1, 1, 1, 1, 0.02]
+    )
     found = Detections(
         boxes,
         torch.rand(MERGED_BOXES, generator=generator),

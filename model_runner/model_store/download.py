@@ -215,8 +215,6 @@ def _refuse_status(response: requests.Response, address: str) -> None:
 
 def _may_pass(error: RequestException) -> bool:
     """Whether a connection was there and broke; what cannot be reached at all is not tried again."""
-    if isinstance(error, (ProxyError, SSLError, ConnectTimeout)):
-        return False
     return not (error.args and isinstance(error.args[0], MaxRetryError))
 
 

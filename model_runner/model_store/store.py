@@ -209,9 +209,6 @@ def remove_model(model_id: str) -> None:
     if folder.parent != user_models_folder():
         raise ModelError(f"The model {model_id} came with the plugin and cannot be removed.")
     try:
-        if folder.is_symlink():
-            folder.unlink()
-            return
         with tempfile.TemporaryDirectory(prefix=".removed-", dir=folder.parent) as removed:
             folder.rename(Path(removed) / "model")
     except OSError as error:

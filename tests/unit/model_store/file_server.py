@@ -20,6 +20,7 @@ class FileServer:
         self.break_after = None
         self.statuses = []
         self.requests = []
+        self.bytes_sent = 0
         self.address = ""
 
     def answer(self, handler):
@@ -35,6 +36,7 @@ class FileServer:
             handler.send_error(416)
             return
         handler.send_response(206 if begin else 200)
+        self.bytes_sent += len(self.content[begin : self.break_after])
         if begin:
             handler.send_header("Content-Range", f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}")
         handler.send_header("Content-Length", str(len(self.content) - begin))

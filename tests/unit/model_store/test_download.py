@@ -83,6 +83,7 @@ def test_a_broken_transfer_goes_on_where_it_broke(server, target):
     assert download(server.address, target, listener) == SHA256
     assert target.read_bytes() == CONTENT
     assert server.requests == [None, f"bytes={2 * CHUNK_BYTES}-"]
+    assert server.bytes_sent == len(CONTENT)
     assert [level for level, _ in listener.lines] == ["warning"]
 
 

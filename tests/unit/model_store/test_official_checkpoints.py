@@ -83,6 +83,11 @@ def test_prefixes_of_wrappers_are_taken_off(saved, prefix):
     assert convert_checkpoint(saved(detector_checkpoint(wrapped)))[1].keys() == detector_weights().keys()
 
 
+def test_names_with_and_without_a_prefix_are_not_mixed_up(saved):
+    both = {**detector_weights(), **{"module." + name: tensor for name, tensor in detector_weights().items()}}
+    assert "unknown (module." in refusal(saved(detector_checkpoint(both)))
+
+
 def test_without_names_the_number_of_classes_tells_dota(saved):
     card, _ = convert_checkpoint(saved(detector_checkpoint(detector_weights(16), ())))
     assert card.class_names[15] == "container-crane"
