@@ -148,6 +148,9 @@ class FinetuneRequest:
     resolution: Optional[float] = option(
         "ground resolution of the images in metres (default: by their georeference)", None
     )
+    sample_size: Optional[int] = option(
+        "side of the training samples in pixels (default: the model's tile size)", None, metavar="PX"
+    )
     epochs: int = option("number of passes over the training images", 30)
     batch_size: int = option("images a step", 8, metavar="N")
     learning_rate: float = option("learning rate of AdamW", 2e-4)
@@ -164,6 +167,10 @@ class FinetuneRequest:
         for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             _refuse_unless(value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given.")
+        _refuse_unless(
+            self.sample_size is None or (self.sample_size >= 96 and self.sample_size % 32 == 0),
+            f"The sample size must be a multiple of 32 from 96 pixels on; {self.sample_size} was given.",
+        )
         _refuse_unless(
             all("=" in pair for pair in self.network_options),
             f"Network options are written name=value; {' '.join(self.network_options)!r} was given.",

@@ -20,7 +20,7 @@ from model_runner.training.fit import fit
 from model_runner.training.recipes import RECIPES
 
 SCRATCH = "none"
-SCRATCH_TILE = 512
+SCRATCH_TILE = 1024
 
 
 def finetune(request: FinetuneRequest, report: Report) -> Finished:

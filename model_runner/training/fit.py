@@ -43,7 +43,8 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
     lightning.seed_everything(request.seed, workers=True, verbose=False)
     recipe, folder, output = RECIPES[request.task], Path(request.data), Path(request.output)
     module = FineTuning(network, recipe, card, request.learning_rate)
-    training = recipe.training_data(folder, card.class_names, card.tile_size, request.seed)
+    side = request.sample_size or card.tile_size
+    training = recipe.training_data(folder, card.class_names, side, request.seed)
     validation = recipe.validation_data(folder, card.class_names)
     report.log("info", f"Training on {len(training)} images, validating on {len(validation)}.")
     if len(training) < request.batch_size:
