@@ -6,6 +6,7 @@ that says what is wrong and how to mend it), 3 cancelled, 1 anything else.
 """
 
 import argparse
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from model_runner.errors import Cancelled, RunnerError
 from model_runner.report import Report, TerminalReport, json_lines_report, plain_json
 from model_runner.tasks import find_task
 
+NEGATIVE_LIST = re.compile(r"-[\d.]+(e-?\d+)?,", re.IGNORECASE)
 DONE, FAILED, WRONG_USE, CANCELLED = 0, 1, 2, 3
 
 COMMANDS = {
@@ -34,7 +36,7 @@ MODEL_COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_join_negative_lists(sys.argv[1:] if arguments is None else arguments))
     try:
         return options.action(options)
     except RunnerError as error:
@@ -52,6 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             print("Repeat with --traceback in front of the command for a report to the developers.", file=sys.stderr)
         return FAILED
+
+
+def _join_negative_lists(arguments: Sequence[str]) -> list[str]:
+    """``--extent -10,5,…`` as ``--extent=-10,5,…``: argparse would take a list with a minus sign for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if NEGATIVE_LIST.match(argument) and joined and joined[-1].startswith("--"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -47,8 +47,8 @@ class Server:
 
     def serve(self, requests: TextIO, end: Callable[[int], None] = os._exit) -> None:
         """Say hello and work until no work has come for the idle time; ``end`` ends the process at the end of input."""
-        Thread(target=self._listen, args=(requests, end), name="listener", daemon=True).start()
         self._send(Hello(PROTOCOL_VERSION, plugin_version(), os.getpid()))
+        Thread(target=self._listen, args=(requests, end), name="listener", daemon=True).start()
         while True:
             try:
                 job = self._jobs.get(timeout=self._idle_seconds)

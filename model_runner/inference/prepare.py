@@ -26,14 +26,14 @@ def prepare(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -
         device: where the network is.
 
     Returns:
-        (N, C, H, W) float32 on the device.
+        (N, C, H, W) float32 on the device, channels last in memory.
     """
     pixels = torch.from_numpy(np.stack([tile.pixels for tile in tiles])).to(device).float()
     valid = torch.from_numpy(np.stack([tile.valid for tile in tiles])).to(device)
     mean = torch.tensor(card.mean, device=device).view(1, -1, 1, 1)
     std = torch.tensor(card.std, device=device).view(1, -1, 1, 1)
     images = (pixels - mean).div_(std).mul_(valid.unsqueeze(1))
-    return pad_to_stride(images)
+    return pad_to_stride(images).contiguous(memory_format=torch.channels_last)
 
 
 def pad_to_stride(images: Tensor) -> Tensor:

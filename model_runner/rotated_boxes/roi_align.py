@@ -23,7 +23,7 @@ def rotated_roi_align(features: Tensor, rois: Tensor, scale: float, output_size:
     x, y = _sample_points(rois, scale, output_size, samples)
     row, weight = _bilinear(x, y, height, width)
     row = row + rois[:, :1, None].long() * (height * width)
-    table = features.permute(0, 2, 3, 1).reshape(count * height * width, channels)
+    table = features.permute(0, 2, 3, 1).reshape(count * height * width, channels).contiguous()
     bins = F.embedding_bag(row.flatten(0, 1), table, per_sample_weights=weight.flatten(0, 1).to(table), mode="sum")
     return bins.view(len(rois), output_size, output_size, channels).permute(0, 3, 1, 2)
 

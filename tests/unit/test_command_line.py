@@ -3,7 +3,8 @@ import argparse
 
 import pytest
 
-from model_runner.command_line import COMMANDS, FAILED, WRONG_USE, add_options, main, request_from_options
+from model_runner.command_line import COMMANDS, DONE, FAILED, WRONG_USE, add_options, main, request_from_options
+from model_runner.contract.messages import Finished
 from model_runner.contract.task_requests import REQUESTS, Compute, DetectRequest, RasterSource, Tiling
 
 
@@ -74,10 +75,17 @@ def test_bad_input_is_one_line_and_status_2(capsys):
     assert "Traceback" not in captured.err
 
 
-def test_an_extent_may_begin_with_a_minus_sign():
-    with pytest.raises(SystemExit) as end:
-        main(["detect", "missing.tif", "--output", "boxes.gpkg", "--extent", "-10,5"])
-    assert end.value.code == WRONG_USE
+@pytest.mark.parametrize("written", [["--extent", "-10,5,2.5,6"], ["--extent=-10,5,2.5,6"]])
+def test_an_extent_may_begin_with_a_minus_sign(written, monkeypatch):
+    asked = []
+
+    def note(request, report):
+        asked.append(request)
+        return Finished(job="", outputs={}, numbers={})
+
+    monkeypatch.setattr("model_runner.command_line.find_task", lambda name: note)
+    assert main(["detect", "a.tif", "--output", "boxes.gpkg", *written, "--threshold", "0.5"]) == DONE
+    assert asked[0].source.extent == (-10, 5, 2.5, 6)
 
 
 def test_an_internal_error_is_status_1_without_traceback(capsys, monkeypatch):

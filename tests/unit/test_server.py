@@ -81,13 +81,7 @@ def test_the_end_of_input_ends_the_runner(runner):
 
 
 def test_the_idle_time_ends_the_runner():
-    process = subprocess.run(
-        [sys.executable, "-m", "model_runner", "serve", "--idle-seconds", "0.1"],
-        cwd=ROOT,
-        stdin=sys.stdin if sys.stdin.isatty() else subprocess.PIPE,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert process.returncode == 0
-    assert isinstance(decode(process.stdout.splitlines()[0]), Hello)
+    command = [sys.executable, "-m", "model_runner", "serve", "--idle-seconds", "0.1"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert isinstance(decode(process.stdout.readline()), Hello)
+        assert process.wait(timeout=60) == 0  # its input is still open

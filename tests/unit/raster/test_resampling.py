@@ -34,7 +34,7 @@ def test_weights_sum_to_one_and_do_not_depend_on_the_tile(scale, offset, start, 
     np.testing.assert_array_equal(weights.indices, whole.indices[start : start + count])
     np.testing.assert_array_equal(weights.weights, whole.weights[start : start + count])
     centre = offset + (np.arange(start, start + count) + 0.5) * scale
-    inside = slice(1, -1)
+    inside = (centre > max(1, scale)) & (centre < axis.length - max(1, scale))  # at the borders pixels are missing
     np.testing.assert_allclose(
         (weights.weights * (weights.indices + 0.5)).sum(axis=1)[inside], centre[inside], atol=0.51 * max(1, scale) / 2
     )

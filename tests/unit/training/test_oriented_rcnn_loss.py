@@ -6,6 +6,7 @@ from model_runner.networks import build_network
 from model_runner.networks.oriented_rcnn import regions_of
 from model_runner.rotated_boxes.coders import encode_midpoint_offsets, encode_rotated_deltas
 from model_runner.rotated_boxes.geometry import enclosing_boxes
+from model_runner.rotated_boxes.overlap import pairwise_iou
 from model_runner.training.oriented_rcnn_loss import (
     choose_anchors,
     choose_at_random,
@@ -118,7 +119,7 @@ def test_a_network_learns_one_image_by_heart(light):
     (found,) = light.eval()(image)
     assert found.labels[0] == 1
     assert found.scores[0] > 0.4
-    assert (found.boxes[0] - box[0]).abs().max() < 6
+    assert pairwise_iou(found.boxes[:1], box).item() > 0.6
 
 
 def test_chance_chooses_without_repetition():
