@@ -16,7 +16,7 @@ from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import InputError, ModelError
 from model_runner.model_store.store import find_folder, install_folder, network_of, open_model, save_model
 from model_runner.report import Report
-from model_runner.training.fit import fit
+from model_runner.training.fit import fit, seed_everything
 from model_runner.training.recipes import RECIPES
 
 SCRATCH = "none"
@@ -36,6 +36,7 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
     if find_folder(model_id) is not None:
         raise ModelError(f"There is a model {model_id} already; remove it first or choose another with --model-id.")
     _refuse_other_content(output, request.resume)
+    seed_everything(request.seed)
     card, network = _starting_point(request, model_id, report)
     fitted = fit(network, card, request, report)
     card = replace(card, metrics={**fitted.metrics, "measured on": "the dataset's validation images"})

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From a dataset and a recipe to trained weights: the loop, its checkpoints and its log."""
 
+import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
 import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
@@ -15,7 +18,7 @@ from torch.utils.data import DataLoader
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import InputError
-from model_runner.report import Report
+from model_runner.report import Report, TerminalReport
 from model_runner.training.module import FineTuning
 from model_runner.training.recipes import RECIPES
 
@@ -31,16 +34,22 @@ class Fitted(NamedTuple):
     metrics: dict[str, float]
 
 
+def seed_everything(seed: int) -> None:
+    """Make all that is random repeat with the seed: first weights, order, samples, targets."""
+    lightning.seed_everything(seed, workers=True, verbose=False)
+
+
 def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: Report) -> Fitted:
     """Train the network on the dataset and return the weights that were best on its validation images.
 
-    Checkpoints and ``log/metrics.csv`` are written in the output folder after every epoch.
+    Checkpoints and ``log/version_0/metrics.csv`` are written in the output folder after every epoch; a resumed run
+    logs under the next number.
 
     Raises:
         InputError: the dataset cannot be used, or there is no checkpoint to go on from.
         Cancelled: the user asked to stop; the last checkpoint remains.
     """
-    lightning.seed_everything(request.seed, workers=True, verbose=False)
+    _silence_lightning()
     recipe, folder, output = RECIPES[request.task], Path(request.data), Path(request.output)
     module = FineTuning(network, recipe, card, request.learning_rate)
     side = request.sample_size or card.tile_size
@@ -58,7 +67,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
         max_epochs=request.epochs,
         gradient_clip_val=GRADIENT_CLIP,
         callbacks=[best, _Reporting(report, request.epochs)],
-        logger=CSVLogger(output, name="log", version=""),
+        logger=CSVLogger(output, name="log"),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -75,18 +84,29 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
     return _best_of(best.best_model_path)
 
 
+def _silence_lightning() -> None:
+    """Keep its advice to developers from users."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    warnings.filterwarnings("ignore", message=".*exists and is not empty")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+
+
 def _hardware(request: FinetuneRequest) -> dict[str, Any]:
     """Which devices Lightning uses, in which precision; several GPUs share the batches."""
     kind, _, index = request.device.partition(":")
     on_gpu = kind == "cuda" or (kind == "auto" and torch.cuda.is_available())
     accelerator = {"cuda": "gpu"}.get(kind, kind) if kind != "auto" else ("gpu" if on_gpu else "auto")
     precision = ("bf16" if on_gpu else "fp32") if request.precision == "auto" else request.precision
-    devices: Any = [int(index)] if index else "auto"
+    devices: Any = ([int(index)] if index else torch.cuda.device_count()) if on_gpu else 1
+    several = on_gpu and not index and devices > 1
     return {
         "accelerator": accelerator,
-        "devices": devices if on_gpu else 1,
+        "devices": devices,
         "precision": LIGHTNING_PRECISION[precision],
-        "sync_batchnorm": on_gpu and not index and torch.cuda.device_count() > 1,
+        "strategy": "ddp_spawn" if several else "auto",
+        "sync_batchnorm": several,
     }
 
 
@@ -119,23 +139,30 @@ def _best_of(path: str) -> Fitted:
 
 
 class _Reporting(Callback):
-    """Tells the report how far training is, and puts the figures beside the weights in checkpoints."""
+    """Tells the report how far training is, and puts the figures beside the weights in checkpoints.
+
+    Of the processes that share several GPUs the first one tells, on its own standard error.
+    """
 
     def __init__(self, report: Report, epochs: int) -> None:
         self._report = report
         self._epochs = epochs
 
+    def __reduce__(self) -> tuple:
+        return _Reporting, (TerminalReport(), self._epochs)
+
     def on_train_batch_end(self, trainer: lightning.Trainer, module: FineTuning, *details: Any) -> None:
         """Tell the step."""
         self._report.check_cancelled()
-        self._report.progress("training", trainer.global_step, int(trainer.estimated_stepping_batches))
+        if trainer.is_global_zero:
+            self._report.progress("training", trainer.global_step, int(trainer.estimated_stepping_batches))
 
-    def on_validation_end(self, trainer: lightning.Trainer, module: FineTuning) -> None:
-        """Tell the figures of the epoch."""
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in module.figures.items())
-        loss = trainer.callback_metrics.get("loss")
-        told = "" if loss is None else f"loss {loss:.3f}, "
-        self._report.log("info", f"Epoch {trainer.current_epoch + 1} of {self._epochs}: {told}{figures}")
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: FineTuning) -> None:
+        """Tell the figures of the epoch, which end with its validation."""
+        if trainer.is_global_zero:
+            figures = {"loss": float(trainer.callback_metrics["loss"]), **module.figures}
+            told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            self._report.log("info", f"Epoch {trainer.current_epoch + 1} of {self._epochs}: {told}")
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, module: FineTuning, checkpoint: dict[str, Any]) -> None:
         """Keep the figures with the weights that reached them."""

@@ -46,8 +46,8 @@ class FineTuning(lightning.LightningModule):
         losses = self._recipe.losses(self.network, self.normalise(images), targets)
         total = torch.stack(list(losses.values())).sum()
         figures = {f"loss/{name}": value.detach() for name, value in losses.items()}
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(images))
-        self.log("loss", total.detach(), on_step=False, on_epoch=True, batch_size=len(images))
+        figures["loss"] = total.detach()
+        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return total
 
     def on_validation_epoch_start(self) -> None:
@@ -61,8 +61,12 @@ class FineTuning(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures; the first one, by which the best weights are chosen, also as "score"."""
+        if self.trainer.world_size > 1:
+            parts: list[dict[str, Any]] = [{} for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather_object(parts, self._metric.seen)
+            self._metric.seen = {name: seen for part in parts for name, seen in part.items()}
         self.figures = self._metric.compute()
-        self.log_dict(self.figures)
+        self.log_dict(self.figures, sync_dist=True)
         self.log("score", next(iter(self.figures.values())), sync_dist=True)
 
     def configure_optimizers(self) -> dict[str, Any]:

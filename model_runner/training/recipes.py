@@ -4,6 +4,7 @@
 ``module`` and ``fit`` are the same for every task; a further task is a further recipe.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,13 @@ VALIDATION_MULTIPLE = 32  # pixels: sides of images that networks take
 
 
 class Metric(Protocol):
-    """Gathers what a network says of the validation images."""
+    """Gathers what a network says of the validation images.
+
+    Attributes:
+        seen: all that the figures need of each image, by its name; processes that share the images join theirs.
+    """
+
+    seen: dict[str, Any]
 
     def update(self, network: nn.Module, images: Tensor, targets: Any) -> None:
         """Take a batch of normalised images."""
@@ -124,19 +131,23 @@ class DetectionMetric:
 
     def __init__(self, class_names: tuple[str, ...]) -> None:
         self._class_names = class_names
-        self._found: list = []
-        self._truth: list = []
+        self.seen: dict[str, Any] = {}
 
     def update(self, network: nn.Module, images: Tensor, targets: list[Sample]) -> None:
         """Take a batch of normalised images."""
         for found, target in zip(network(images), targets, strict=True):
-            self._found.append(tuple(each.cpu() for each in found))
-            self._truth.append((target.boxes.cpu(), target.labels.cpu(), target.difficult.cpu()))
+            detections = tuple(each.cpu() for each in found)
+            self.seen[target.name] = detections, (target.boxes.cpu(), target.labels.cpu(), target.difficult.cpu())
 
     def compute(self) -> dict[str, float]:
-        """mAP50 and the average precision of each class."""
-        result = rotated_map(self._found, self._truth, len(self._class_names), iou=0.5, method="area")
-        by_class = {f"AP50 {name}": ap for name, ap in zip(self._class_names, result.per_class, strict=True)}
+        """mAP50 and the average precision of each class that the images show."""
+        found, truth = zip(*self.seen.values(), strict=True)
+        result = rotated_map(found, truth, len(self._class_names), iou=0.5, method="area")
+        by_class = {
+            f"AP50 {name}": ap
+            for name, ap in zip(self._class_names, result.per_class, strict=True)
+            if not math.isnan(ap)
+        }
         return {"mAP50": result.mean, **by_class}
 
 

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Training, measuring and training on, with a network so small that a CPU does it in seconds."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model_runner.contract import model_card
+from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
+from model_runner.errors import Cancelled, InputError, ModelError
+from model_runner.model_store.store import open_model, save_model
+from model_runner.report import Report
+from model_runner.tasks.evaluate import evaluate
+from model_runner.tasks.finetune import finetune
+from model_runner.training import fit
+
+SIDE = 96
+SMALL_NETWORK = ("neck_channels=16", "rpn_channels=16", "head_channels=32", "proposals=64")
+
+
+class Lines(Report):
+    def __init__(self):
+        self.lines = []
+
+    def log(self, level, text):
+        self.lines.append(text)
+
+
+def write_dataset(folder, class_name="court", train=4, val=2):
+    generator = np.random.default_rng(0)
+    for split, count in (("train", train), ("val", val)):
+        images, labels = folder / split / "images", folder / split / "labelTxt"
+        images.mkdir(parents=True)
+        labels.mkdir()
+        for number in range(count):
+            left, top = generator.integers(8, 40, 2)
+            pixels = generator.integers(40, 90, (SIDE, SIDE, 3), dtype=np.uint8)
+            pixels[top : top + 24, left : left + 44] = (220, 90, 60)
+            Image.fromarray(pixels).save(images / f"{number}.png")
+            corners = (left, top, left + 44, top, left + 44, top + 24, left, top + 24)
+            (labels / f"{number}.txt").write_text(" ".join(map(str, corners)) + f" {class_name} 0\n")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("LWGANET_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(model_card, "embedded_models_folder", lambda: tmp_path / "embedded")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def request_of(tmp_path):
+    data = write_dataset(tmp_path / "courts")
+
+    def make(**changes):
+        facts = {
+            "task": "detect",
+            "data": str(data),
+            "output": str(tmp_path / "my courts"),
+            "init": "none",
+            "network_options": SMALL_NETWORK,
+            "sample_size": SIDE,
+            "epochs": 1,
+            "batch_size": 2,
+            "workers": 0,
+            "device": "cpu",
+        }
+        return FinetuneRequest(**{**facts, **changes})
+
+    return make
+
+
+def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
+    lines = Lines()
+    finished = finetune(request_of(resolution=0.5), lines)
+    assert finished.outputs == {"model": str(home / "models" / "my-courts"), "folder": str(tmp_path / "my courts")}
+    card, network = open_model("my-courts", "detect")
+    assert card.class_names == ("court",)
+    assert card.resolution.best == 0.5
+    assert card.network_options["neck_channels"] == 16
+    assert card.metrics["mAP50"] == finished.numbers["mAP50"]
+    assert "courts" in card.training_data
+    best = torch.load(tmp_path / "my courts" / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, best[f"network.{key}"]) for key, value in network.state_dict().items())
+    assert lines.lines[0] == "Training on 4 images, validating on 2."
+    assert "Epoch 1 of 1: loss" in lines.lines[1]
+
+
+def test_the_same_seed_gives_the_same_weights(request_of, tmp_path):
+    finetune(request_of(output=str(tmp_path / "a")), Report())
+    finetune(request_of(output=str(tmp_path / "b")), Report())
+    first, second = (open_model(name, "detect")[1].state_dict() for name in ("a", "b"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_several_processes_share_the_images(request_of, monkeypatch):
+    hardware = {"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn", "precision": "32-true"}
+    monkeypatch.setattr(fit, "_hardware", lambda request: hardware)
+    finished = finetune(request_of(), Report())
+    card, _ = open_model("my-courts", "detect")
+    assert card.metrics["mAP50"] == finished.numbers["mAP50"]
+
+
+def test_training_goes_on_from_the_last_checkpoint(request_of, tmp_path):
+    class StopsInSecondEpoch(Report):
+        def progress(self, stage, done, total, megapixels_per_second=None, seconds_left=None):
+            self.done = done
+
+        def check_cancelled(self):
+            if getattr(self, "done", 0) >= 3:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        finetune(request_of(epochs=2), StopsInSecondEpoch())
+    assert not (tmp_path / "my courts" / "model.safetensors").exists()
+    with pytest.raises(InputError, match="not empty"):
+        finetune(request_of(epochs=2), Report())
+    lines = Lines()
+    finetune(request_of(epochs=2, resume=True), lines)
+    assert [line.partition(":")[0] for line in lines.lines[1:]] == ["Epoch 2 of 2"]
+    with pytest.raises(ModelError, match="model my-courts already"):
+        finetune(request_of(epochs=2, resume=True), Report())
+
+
+def test_resuming_needs_a_checkpoint(request_of):
+    with pytest.raises(InputError, match=r"no checkpoint .*last\.ckpt.* leave --resume away"):
+        finetune(request_of(resume=True), Report())
+
+
+def test_a_batch_must_be_filled(request_of):
+    with pytest.raises(InputError, match="4 training images do not fill a batch of 5"):
+        finetune(request_of(batch_size=5), Report())
+
+
+def test_further_training_keeps_what_is_known_of_a_class(request_of, tmp_path):
+    finetune(request_of(), Report())
+    both = write_dataset(tmp_path / "both")
+    (both / "train" / "labelTxt" / "0.txt").write_text("8 8 40 8 40 40 8 40 arena 0\n")
+    lines = Lines()
+    finetune(
+        request_of(data=str(both), init="my-courts", output=str(tmp_path / "more"), learning_rate=1e-12, seed=1), lines
+    )
+    old_card, old = open_model("my-courts", "detect")
+    card, new = open_model("more", "detect")
+    assert card.class_names == ("arena", "court")
+    assert card.training_data.startswith("my-courts, fine-tuned on both")
+    assert "Classes that the first model knows already: court." in lines.lines
+    known, widened = (each.state_dict()["roi_head.bbox_head.fc_cls.weight"] for each in (old, new))
+    torch.testing.assert_close(widened[1:], known, atol=1e-6, rtol=0)  # court and the background
+    assert old_card.classes[0].colour == card.classes[1].colour
+
+
+def test_evaluation_measures_a_model_as_it_is_used(request_of, tmp_path):
+    request = request_of(epochs=40, learning_rate=2e-3)
+    trained = finetune(request, Report())
+    report = tmp_path / "report"
+    finished = evaluate(EvaluateRequest("detect", request.data, str(report), "my-courts"), Report())
+    metrics = json.loads((report / "metrics.json").read_text())
+    assert finished.outputs == {"metrics": str(report / "metrics.json")}
+    assert metrics["images"] == 2
+    assert metrics["classes"]["court"]["objects"] == 2
+    assert metrics["mAP (area)"] == pytest.approx(trained.numbers["mAP50"], abs=1e-4)
+    assert metrics["mAP (area)"] > 0.3
+    with pytest.raises(InputError, match="is there already"):
+        evaluate(EvaluateRequest("detect", request.data, str(report), "my-courts"), Report())
+
+
+def test_evaluation_without_any_object_says_so_in_valid_json(request_of, tmp_path):
+    finetune(request_of(), Report())
+    empty = write_dataset(tmp_path / "empty")
+    for label in empty.glob("val/labelTxt/*.txt"):
+        label.write_text("")
+    evaluate(EvaluateRequest("detect", str(empty), str(tmp_path / "report"), "my-courts"), Report())
+    text = (tmp_path / "report" / "metrics.json").read_text()
+    assert json.loads(text)["mAP (area)"] is None
+    assert "NaN" not in text
+
+
+def test_weights_of_a_backbone_are_taken_where_they_fit(request_of, tmp_path):
+    finetune(request_of(), Report())
+    card, network = open_model("my-courts", "detect")
+    from safetensors.torch import save_file
+
+    save_file(network.backbone.state_dict(), tmp_path / "backbone.safetensors")
+    lines = Lines()
+    finetune(request_of(output=str(tmp_path / "next"), backbone=str(tmp_path / "backbone.safetensors")), lines)
+    count = len(network.backbone.state_dict())
+    assert f"Took {count} of {count} tensors of the backbone from backbone.safetensors." in lines.lines
+    save_model(replace(card, id="other"), network.state_dict())
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    with pytest.raises(InputError, match="cannot be read"):
+        finetune(request_of(output=str(tmp_path / "x"), backbone=str(tmp_path / "junk.safetensors")), Report())
+
+
+@pytest.mark.parametrize("option", ["neck_channels=wide", "neck_channels=1.5", "colour=3"])
+def test_options_of_the_network_are_checked(request_of, option):
+    with pytest.raises((InputError, ModelError), match=option.partition("=")[0]):
+        finetune(request_of(network_options=(option,)), Report())
