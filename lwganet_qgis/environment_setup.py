@@ -21,7 +21,7 @@ from ..model_runner.contract.folders import PLUGIN_ROOT, environment_folder
 from .runner_environment import MARK_FILE, PYTORCH_LOCKS, REQUIREMENTS, EnvironmentProblem, mark_of, python_in
 from .runner_process import clean_environment, kill_with_children, own_session
 
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 NEEDED_BYTES = {"cpu": 4 * 1024**3, "cuda": 14 * 1024**3}
 CPU_BUILDS = ("--extra-index-url", "https://download.pytorch.org/whl/cpu")
 PIP_INSTALL = (

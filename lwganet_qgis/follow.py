@@ -39,12 +39,12 @@ def follow(task: str, request: Any, feedback: QgsProcessingFeedback) -> Finished
         QgsProcessingException: it failed or was cancelled; ``qgis_process`` would call a cancelled run that ends in
             any other way a success.
     """
-    if is_outdated(runner_python(settings.chosen_runner_python())):
-        feedback.pushWarning(
-            "The runner's environment was made for another version of the plugin; run 'Set up the environment' "
-            "(lwganet:setupenvironment) to renew it."
-        )
     try:
+        if is_outdated(runner_python(settings.chosen_runner_python())):
+            feedback.pushWarning(
+                "The runner's environment was made for another version of the plugin; run 'Set up the environment' "
+                "(lwganet:setupenvironment) to renew it."
+            )
         return _client.run(task, request, Narrator(feedback).tell, feedback.isCanceled)
     except JobCancelled as error:
         raise QgsProcessingException("Cancelled.") from error

@@ -8,6 +8,7 @@ from typing import Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
+    QgsFeatureRenderer,
     QgsProcessingLayerPostProcessorInterface,
     QgsRendererCategory,
     QgsVectorLayer,
@@ -18,18 +19,24 @@ from ..model_runner.contract.folders import PLUGIN_ROOT
 from ..model_runner.contract.model_card import ModelClass
 
 STYLES = PLUGIN_ROOT / "resources" / "styles"
+CLASS_FIELD = "class_name"
 
 
 def style_detections(layer: QgsVectorLayer, classes: Sequence[ModelClass]) -> None:
     """Draw boxes as outlines in their class's colour, labelled with class and score."""
     layer.loadNamedStyle(str(STYLES / "detections.qml"))
     symbol = layer.renderer().symbol()
-    renderer = QgsCategorizedSymbolRenderer("class_name")
+    renderer = QgsCategorizedSymbolRenderer(CLASS_FIELD)
+    renderer.setSourceSymbol(symbol.clone())
+    _add_classes(renderer, classes)
+    layer.setRenderer(renderer)
+
+
+def _add_classes(renderer: QgsCategorizedSymbolRenderer, classes: Sequence[ModelClass]) -> None:
     for each in classes:
-        own = symbol.clone()
+        own = renderer.sourceSymbol().clone()
         own.setColor(QColor(each.colour))
         renderer.addCategory(QgsRendererCategory(each.name, own, each.name))
-    layer.setRenderer(renderer)
 
 
 class DetectionStyler(QgsProcessingLayerPostProcessorInterface):
@@ -48,10 +55,30 @@ class DetectionStyler(QgsProcessingLayerPostProcessorInterface):
 
 
 def write_style_beside(destination: str, classes: Sequence[ModelClass]) -> None:
-    """Write the style into the QML file from which QGIS takes the style of a file; one that is there stays."""
+    """Write the style into the QML file from which QGIS takes the style of a file.
+
+    One that is there stays, and gets the classes that it lacks: a former run may have found others.
+    """
     path = Path(destination.partition("|")[0])
     style = path.with_suffix(".qml")
-    if path.is_file() and not style.exists():
-        layer = QgsVectorLayer(destination, path.stem, "ogr")
+    if not path.is_file():
+        return
+    layer = QgsVectorLayer(destination, path.stem, "ogr")  # with the style that is there
+    if not style.exists():
         style_detections(layer, classes)
         layer.saveNamedStyle(str(style))
+        return
+    missing = _classes_not_drawn(layer.renderer(), classes)
+    if missing:
+        _add_classes(layer.renderer(), missing)
+        layer.saveNamedStyle(str(style))
+
+
+def _classes_not_drawn(renderer: QgsFeatureRenderer, classes: Sequence[ModelClass]) -> list[ModelClass]:
+    """The classes that a style by class lacks; a style of another kind, or one that draws all others, lacks none."""
+    if not isinstance(renderer, QgsCategorizedSymbolRenderer) or renderer.classAttribute() != CLASS_FIELD:
+        return []
+    if renderer.sourceSymbol() is None:
+        return []
+    drawn = {each.value() or "" for each in renderer.categories()}
+    return [] if "" in drawn else [each for each in classes if each.name not in drawn]

@@ -55,7 +55,8 @@ class SetupEnvironment(Algorithm):
             advanced(
                 explained(
                     QgsProcessingParameterFile("PYTHON", "Python to create it with", optional=True),
-                    "A Python from 3.10 on. Empty: QGIS's own where it is new enough, otherwise one that is installed.",
+                    "A Python from 3.11 to 3.14. Empty: QGIS's own where it is new enough, otherwise one that is "
+                    "installed.",
                 )
             )
         )

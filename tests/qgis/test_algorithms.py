@@ -83,6 +83,12 @@ def test_models_are_changed_by_the_runner(parameters, request_, fake_runner):
 
 
 @pytest.mark.usefixtures("qgis", "models")
+def test_changing_models_without_an_environment_names_the_algorithm_that_creates_it(monkeypatch):
+    monkeypatch.delenv("LWGANET_RUNNER_PYTHON", raising=False)
+    assert "'Set up the environment' (lwganet:setupenvironment)" in failure("managemodels", ACTION="remove", MODEL="a")
+
+
+@pytest.mark.usefixtures("qgis", "models")
 def test_an_action_without_what_it_needs_is_refused():
     assert "The action download needs MODEL." in failure("managemodels", ACTION="download")
     assert "The action import needs FILE." in failure("managemodels", ACTION="import")

@@ -236,6 +236,24 @@ def test_a_style_file_of_the_users_stays(raster, fake_runner, tmp_path):
     assert (tmp_path / "boxes.qml").read_text() == "mine"
 
 
+def test_a_style_file_gets_the_classes_that_a_former_run_did_not_find(raster, fake_runner, tmp_path):
+    from qgis.core import QgsVectorLayer
+
+    output = str(tmp_path / "boxes.gpkg")
+    run(INPUT=raster, OUTPUT=output)
+    layer = QgsVectorLayer(output, "boxes", "ogr")
+    renderer = layer.renderer()
+    renderer.deleteCategory(1)
+    renderer.updateCategoryLabel(0, "aeroplanes")
+    layer.saveNamedStyle(str(tmp_path / "boxes.qml"))
+    del layer
+    run(INPUT=raster, OUTPUT=output)
+    layer = QgsVectorLayer(output, "boxes", "ogr")
+    categories = layer.renderer().categories()
+    assert [(each.value(), each.label()) for each in categories] == [("plane", "aeroplanes"), ("ship", "ship")]
+    assert categories[1].symbol().color().name() == "#1f78b4"
+
+
 def test_a_loaded_result_is_named_and_styled(raster, fake_runner):
     import processing
     from qgis.core import QgsProject
