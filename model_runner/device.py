@@ -31,7 +31,7 @@ def resolve_device(wanted: str) -> tuple[torch.device, str]:
         raise InputError(f"The device {wanted} cannot be used: {obstacle}. Choose the device auto or cpu.")
     if torch.backends.mps.is_available():
         return torch.device("mps"), "Apple GPU"
-    return torch.device("cpu"), f"CPU with {torch.get_num_threads()} threads ({obstacle})"
+    return torch.device("cpu"), f"CPU, threads: {torch.get_num_threads()} ({obstacle})"
 
 
 def _cuda_obstacle(wanted: str) -> str | None:
