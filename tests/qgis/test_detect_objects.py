@@ -267,6 +267,18 @@ def test_a_loaded_result_is_named_and_styled(raster, fake_runner):
     QgsProject.instance().removeMapLayer(layer.id())
 
 
+def test_a_label_stands_on_the_top_corner_of_its_box(raster, fake_runner, tmp_path):
+    from qgis.core import QgsExpression, QgsExpressionContext, QgsFeature, QgsGeometry, QgsVectorLayer
+
+    run(INPUT=raster, OUTPUT=str(tmp_path / "boxes.gpkg"))
+    layer = QgsVectorLayer(str(tmp_path / "boxes.gpkg"), "boxes", "ogr")
+    context, box = QgsExpressionContext(), QgsFeature()
+    box.setGeometry(QgsGeometry.fromWkt("Polygon((0 0, 4 3, 3 5, -1 2, 0 0))"))
+    context.setFeature(box)
+    anchor = QgsExpression(layer.labeling().settings().geometryGenerator).evaluate(context)
+    assert anchor.asWkt() == "Point (3 5)"
+
+
 def test_it_works_in_a_model_with_another_algorithm_behind_it(raster, fake_runner, tmp_path):
     import processing
     from qgis.core import (
