@@ -76,7 +76,7 @@ class RasterForRunner:
             return None
         return (
             f"The layer '{self.name}' comes from a server and has no pixels of its own: choose the extent and the "
-            "ground resolution to work at."
+            "resolution to work at."
         )
 
     def file(
@@ -128,7 +128,7 @@ class RasterForRunner:
             raise InputError(
                 f"The chosen part of the layer '{self.name}' has {columns} × {rows} pixels; at most "
                 f"{MOST_EXPORTED_PIXELS // 1_000_000} million can be exported. Choose a smaller extent or a coarser "
-                "ground resolution."
+                "resolution."
             )
         feedback.pushInfo(f"Exporting {columns} × {rows} pixels of the layer '{self.name}' …")
         pipe = QgsRasterPipe()

@@ -42,20 +42,23 @@ class DetectObjects(RunnerAlgorithm):
             raster_input("INPUT", "Image"),
             model_choice("MODEL", self.TASK),
             explained(
-                optional_number("THRESHOLD", "Smallest score", FLOAT, 0, 1),
-                "Objects with a lower score are left out: higher means fewer and surer ones. Empty: the model's.",
+                QgsProcessingParameterString("CLASSES", "Only these classes (empty: all)", optional=True),
+                "Names of classes with commas between them, for example: plane, ship. The help lists those that each "
+                "model knows.",
             ),
             explained(
-                QgsProcessingParameterString("CLASSES", "Only these classes", optional=True),
-                "Names of classes with commas between them, for example: plane, ship. Empty: all that the model knows.",
+                optional_number("THRESHOLD", "Smallest score, 0 to 1 (not set: the model's)", FLOAT, 0, 1),
+                "Objects with a lower score are left out: higher means fewer and surer ones.",
             ),
             *where_to_look("INPUT"),
             *how_to_compute(),
             advanced(
                 explained(
-                    optional_number("NMS_IOU", "Largest overlap of two objects (IoU)", FLOAT, 0, 1),
-                    "Of two boxes of a class that overlap more than this, the one with the lower score is left out. "
-                    "Empty: the model's.",
+                    optional_number(
+                        "NMS_IOU", "Largest overlap of two objects, 0 to 1 (not set: the model's)", FLOAT, 0, 1
+                    ),
+                    "Of two boxes of a class that share more than this part of their common area (IoU), the one with "
+                    "the lower score is left out. Raise it where objects stand so close that some are missed.",
                 )
             ),
             explained(

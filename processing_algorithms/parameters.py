@@ -64,7 +64,7 @@ def raster_input(name: str, label: str) -> QgsProcessingParameterDefinition:
     return explained(
         QgsProcessingParameterRasterLayer(name, label),
         "An aerial or satellite image: a raster file of any size, or a layer of a web map service, which also needs "
-        "the extent and the ground resolution.",
+        "an extent and a resolution.",
     )
 
 
@@ -73,7 +73,7 @@ def model_choice(name: str, task: str) -> QgsProcessingParameterDefinition:
     choices = [card.id for card in find_cards(task)]
     return explained(
         text_with_choices(name, "Model", choices, DEFAULT_MODELS[task]),
-        "The id of an installed model. 'Manage models' lists, imports and downloads models.",
+        "The id of an installed model; the help tells what each one finds. 'Manage models' brings others.",
     )
 
 
@@ -81,25 +81,32 @@ def where_to_look(raster: str) -> list[QgsProcessingParameterDefinition]:
     """Bands, part and resolution of the raster of that name."""
     return [
         explained(
-            QgsProcessingParameterBand(
-                "BANDS", "Bands", parentLayerParameterName=raster, optional=True, allowMultiple=True
-            ),
-            "The bands that the model shall see, in its order (most models: red, green, blue). Empty: the first ones.",
-        ),
-        explained(
-            QgsProcessingParameterExtent("EXTENT", "Extent", optional=True),
-            "The part of the raster to look at. Empty: all of it.",
+            QgsProcessingParameterExtent("EXTENT", "Only within this extent", optional=True),
+            "The part of the image to look at. Not set: all of it.",
         ),
         explained(
             QgsProcessingParameterFeatureSource(
-                "MASK", "Look only within", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
+                "MASK", "Only within these polygons", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
             ),
-            "Polygons outside of which nothing is looked at.",
+            "What lies outside of the polygons is not looked at. Empty: all of the image is.",
         ),
         explained(
-            optional_number("RESOLUTION", "Ground resolution (m per pixel)", FLOAT, 0.001, 1000),
-            "The raster is resampled to this resolution while it is read. Empty: the raster's own, or the model's best "
-            "where the raster's lies outside of what the model can do.",
+            QgsProcessingParameterBand(
+                "BANDS",
+                "Bands for red, green, blue (none: the first ones)",
+                parentLayerParameterName=raster,
+                optional=True,
+                allowMultiple=True,
+            ),
+            "The bands that the model shall see, in its order; most models want red, green and blue. Drag the chosen "
+            "ones into order in the list.",
+        ),
+        explained(
+            optional_number(
+                "RESOLUTION", "Resolution to work at, in metres per pixel (not set: automatic)", FLOAT, 0.001, 1000
+            ),
+            "The image is resampled to this resolution on the ground while it is read. Automatic: an image finer than "
+            "the model knows is averaged to the model's best; any other is taken as it is.",
         ),
     ]
 
@@ -108,34 +115,36 @@ def how_to_compute() -> list[QgsProcessingParameterDefinition]:
     """Device, and the advanced settings of tiles and precision."""
     return [
         explained(
-            text_with_choices("DEVICE", "Compute on", DEVICES, settings.default_device()),
-            "auto takes the GPU if there is one, otherwise the CPU. Scripts may name one of several GPUs: cuda:1.",
+            text_with_choices(
+                "DEVICE", "Compute on (auto: the GPU if there is one)", DEVICES, settings.default_device()
+            ),
+            "cuda is an NVIDIA GPU, mps the GPU of a Mac. Scripts may name one of several GPUs: cuda:1.",
         ),
         advanced(
             explained(
-                optional_number("TILE_SIZE", "Tile size (px)", INTEGER, 96, 16384),
-                "Side of the tiles in which the raster is computed, a multiple of 32. Empty: the model's. Smaller "
-                "tiles need less memory.",
+                optional_number("TILE_SIZE", "Size of a tile in pixels (not set: the model's)", INTEGER, 96, 16384),
+                "The image is computed in square tiles of this side, a multiple of 32. Smaller tiles need less memory.",
             )
         ),
         advanced(
             explained(
-                optional_number("OVERLAP", "Overlap of tiles (px)", INTEGER, 0, 8192),
-                "Should be larger than the largest object. Empty: the model's.",
+                optional_number("OVERLAP", "Overlap of tiles in pixels (not set: the model's)", INTEGER, 0, 8192),
+                "Should be larger than the largest object, which is otherwise cut at the edge of a tile.",
             )
         ),
         advanced(
             explained(
-                optional_number("BATCH_SIZE", "Tiles at once", INTEGER, 1, 1024),
-                "Empty: chosen for the device. It is lowered when memory runs out.",
+                optional_number("BATCH_SIZE", "Tiles computed at once (not set: automatic)", INTEGER, 1, 1024),
+                "More are faster on a GPU and need more memory. The number is lowered when memory runs out.",
             )
         ),
         advanced(
             explained(
                 QgsProcessingParameterEnum(
-                    "PRECISION", "Precision", list(PRECISIONS), defaultValue="auto", usesStaticStrings=True
+                    "PRECISION", "Numerical precision", list(PRECISIONS), defaultValue="auto", usesStaticStrings=True
                 ),
-                "auto computes with half precision where the GPU is made for it.",
+                "auto computes with half precision (bf16 or fp16) where the GPU is made for it: faster, and the result "
+                "is nearly the same.",
             )
         ),
     ]

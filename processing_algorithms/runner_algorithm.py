@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
 from qgis.core import QgsProcessingAlgorithm, QgsProcessingException, QgsProcessingFeedback
 
@@ -15,6 +16,7 @@ from ..lwganet_qgis.runner_environment import runner_python
 from ..model_runner.contract.errors import RunnerError
 from ..model_runner.contract.folders import PLUGIN_ROOT
 from ..model_runner.contract.messages import Finished
+from ..model_runner.contract.model_card import ModelCard, find_cards
 from .parameters import ParameterReader
 
 HELP = PLUGIN_ROOT / "resources" / "help"
@@ -59,16 +61,21 @@ class Algorithm(QgsProcessingAlgorithm):
         return self.provider().svgIconPath()
 
     def shortHelpString(self):
-        return (HELP / f"{self.NAME}.html").read_text(encoding="utf-8")
+        text = (HELP / f"{self.NAME}.html").read_text(encoding="utf-8")
+        return " ".join(text.split())  # QGIS would make each line a paragraph
 
 
 class RunnerAlgorithm(Algorithm):
     """An algorithm that the runner computes.
 
-    A child gives ``TASK`` and the methods ``prepare``, ``request`` and ``deliver``.
+    A child gives ``TASK`` and the methods ``prepare``, ``request`` and ``deliver``; ``{models}`` in its help becomes
+    the list of the installed models.
     """
 
     TASK = ""
+
+    def shortHelpString(self):
+        return super().shortHelpString().replace("{models}", models_in_help(find_cards(self.TASK)))
 
     def prepare(self, values: ParameterReader) -> None:
         """Read what needs the main thread, and refuse by a ``RunnerError`` what can be refused before running."""
@@ -107,6 +114,15 @@ class RunnerAlgorithm(Algorithm):
                 return {**numbers_for_models(finished), **self.deliver(finished, values)}
         except RunnerError as error:
             raise QgsProcessingException(str(error)) from error
+
+
+def models_in_help(cards: Iterable[ModelCard]) -> str:
+    """What one needs to know of models to fill in a form, as HTML."""
+    lines = []
+    for card in cards:
+        best = f"; best at {card.resolution.best:g} m per pixel" if card.resolution else ""
+        lines.append(f"<b>{card.id}</b> finds {escape(', '.join(card.class_names))}{best}.")
+    return "<br>".join(lines) or "None."
 
 
 def numbers_for_models(finished: Finished) -> dict:

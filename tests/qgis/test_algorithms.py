@@ -62,6 +62,13 @@ def test_every_parameter_is_explained(name):
     assert not algorithm.icon().isNull()
 
 
+@pytest.mark.usefixtures("qgis", "models")
+def test_the_help_names_the_installed_models_and_their_classes():
+    text = algorithm_named("detectobjects").shortHelpString()
+    assert "<b>detect-demo-l0</b> finds plane, ship." in text
+    assert "\n" not in text  # QGIS would make each line a paragraph
+
+
 @pytest.mark.usefixtures("qgis")
 def test_models_are_listed_without_a_runner(models, monkeypatch):
     monkeypatch.setenv("LWGANET_RUNNER_PYTHON", "/no/such/python")

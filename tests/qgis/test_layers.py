@@ -141,8 +141,8 @@ def test_map_tiles_are_exported_as_picture(tiles, fake_runner, exported):
 
 
 def test_map_tiles_need_extent_and_resolution(tiles, fake_runner):
-    assert "choose the extent and the ground resolution" in failure(raster_layer(tiles, "wms"))
-    assert "choose the extent and the ground resolution" in failure(raster_layer(tiles, "wms"), EXTENT=EXTENT)
+    assert "choose the extent and the resolution" in failure(raster_layer(tiles, "wms"))
+    assert "choose the extent and the resolution" in failure(raster_layer(tiles, "wms"), EXTENT=EXTENT)
 
 
 def test_a_map_service_that_does_not_answer_is_an_error(tiles, fake_runner):
