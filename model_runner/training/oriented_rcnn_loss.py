@@ -21,6 +21,7 @@ ANCHOR_FOREGROUND, ANCHOR_BACKGROUND = 0.7, 0.3  # IoU with an object
 ANCHORS_PER_IMAGE, ANCHOR_FOREGROUND_SHARE = 256, 0.5
 REGION_FOREGROUND = 0.5
 REGIONS_PER_IMAGE, REGION_FOREGROUND_SHARE = 512, 0.25
+FEWEST_REGIONS = 64
 ANCHOR_SMOOTHNESS, REGION_SMOOTHNESS = 1 / 9, 1.0  # where the L1 losses turn quadratic
 SMALLEST_SIDE = 1e-3  # pixels, when overlaps of regions are compared
 
@@ -43,6 +44,14 @@ class Assignment(NamedTuple):
     foreground: Tensor
     objects: Tensor
     background: Tensor
+
+
+def regions_to_learn_from(height: int, width: int) -> int:
+    """Regions of an image of that many pixels: the published 512, below 512 x 512 pixels in proportion to the area.
+
+    A small image holds few regions that differ, and pooling them takes most of a step's time.
+    """
+    return min(REGIONS_PER_IMAGE, max(FEWEST_REGIONS, REGIONS_PER_IMAGE * height * width // 512**2))
 
 
 def choose_at_random(candidates: Tensor, count: int) -> Tensor:

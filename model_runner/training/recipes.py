@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from model_runner.metrics.rotated_map import rotated_map
 from model_runner.training.augmentation import RandomAugmentation, place_on_canvas
 from model_runner.training.datasets import DotaDataset, Sample, find_class_names, ground_resolution
-from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses
+from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regions_to_learn_from
 
 VALIDATION_MULTIPLE = 32  # pixels: sides of images that networks take
 
@@ -115,7 +115,8 @@ class DetectionRecipe:
         """See ``Recipe``."""
         boxes = [each.boxes for each in targets]
         labels = [each.labels for each in targets]
-        return oriented_rcnn_losses(network, images, boxes, labels)._asdict()
+        regions = regions_to_learn_from(*images.shape[-2:])
+        return oriented_rcnn_losses(network, images, boxes, labels, regions_per_image=regions)._asdict()
 
     def metric(self, class_names: tuple[str, ...]) -> "DetectionMetric":
         """See ``Recipe``."""

@@ -12,6 +12,7 @@ from model_runner.training.oriented_rcnn_loss import (
     choose_at_random,
     choose_regions,
     oriented_rcnn_losses,
+    regions_to_learn_from,
 )
 from tests.golden import fill, golden_input
 
@@ -127,3 +128,10 @@ def test_chance_chooses_without_repetition():
     chosen = choose_at_random(torch.arange(100, 200), 30)
     assert len(set(chosen.tolist())) == 30
     assert choose_at_random(torch.arange(5), 30).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "regions"), [(1024, 1024, 512), (512, 512, 512), (256, 256, 128), (256, 512, 256), (96, 96, 64)]
+)
+def test_small_images_teach_by_fewer_regions(height, width, regions):
+    assert regions_to_learn_from(height, width) == regions
