@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Weights and inputs of the golden data, drawn from seeds: no file of weights is needed.
+"""Weights and inputs of the golden data, drawn from seeds: no file of weights is needed. And comparisons with it.
 
 The draw of a tensor depends on the seed, its key and its shape alone. Buffers that hold constants keep them.
 """
 
 import zlib
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 CONSTANT = {"filt", "relative_position_index", "inv_freq"}
+UNIFORM = {"running_var", "weights", "scale"}  # from 0.5 to 1.5
 GAINS = {
     ".GA12.": 0.7,
     ".mlp.": 0.6,
@@ -32,8 +35,10 @@ def _draw(key: str, value: torch.Tensor, seed: int) -> torch.Tensor:
     if last in CONSTANT or last == "num_batches_tracked":
         return value
     random = np.random.default_rng([seed, zlib.crc32(key.encode())])
-    if last == "running_var":
+    if last in UNIFORM:
         drawn = random.uniform(0.5, 1.5, shape)
+    elif last == "relative_position_bias_table":
+        drawn = random.standard_normal(shape) * 0.5
     elif len(shape) == 1 and last == "weight":
         drawn = random.uniform(0.8, 1.2, shape)
     elif len(shape) <= 1:
@@ -54,3 +59,44 @@ def golden_input(shape: list[int], seed: int) -> torch.Tensor:
 def sampled(tensor: torch.Tensor, step: int) -> torch.Tensor:
     """Every ``step``-th value in C order, as the golden files store large tensors; 1 stores it whole."""
     return tensor if step == 1 else tensor.reshape(-1)[::step]
+
+
+def keys_and_shapes(network: torch.nn.Module) -> list[tuple[str, list[int]]]:
+    """The state dict in its order."""
+    return [(key, list(value.shape)) for key, value in network.state_dict().items()]
+
+
+def official_keys_and_shapes(manifest: dict[str, Any]) -> list[tuple[str, list[int]]]:
+    """The same of a golden manifest."""
+    return [(entry["key"], entry["shape"]) for entry in manifest["entries"]]
+
+
+def without_dropout(network: torch.nn.Module) -> torch.nn.Module:
+    """The network in training mode, but without chance."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout | torch.nn.Dropout2d):
+            module.eval()
+    return network
+
+
+def assert_official_step(
+    network: torch.nn.Module,
+    facts: dict[str, Any],
+    golden: dict[str, torch.Tensor],
+    atol: float = 1e-9,
+    norm_tolerance: float = 1e-6,
+) -> None:
+    """Gradients and running statistics after a training step are those of a golden case.
+
+    ``atol`` is for single values, ``norm_tolerance`` a share of the norm of a parameter's gradient.
+    """
+    gradients = {key: parameter.grad for key, parameter in network.named_parameters() if parameter.grad is not None}
+    norms = {key: gradient.norm().item() for key, gradient in gradients.items()}
+    assert norms == pytest.approx(facts["grad_norms"], rel=norm_tolerance, abs=1e-12)
+    state = network.state_dict()
+    for key, stored in golden.items():
+        kind, _, tensor = key.partition(":")
+        if kind in ("grad", "buffer_after"):
+            found = sampled(gradients[tensor] if kind == "grad" else state[tensor], facts["arrays"][key]["step"])
+            torch.testing.assert_close(found, stored, atol=atol, rtol=1e-6, check_dtype=False)

@@ -11,6 +11,7 @@ from model_runner.errors import ModelError
 from model_runner.networks.fusing import fuse_for_inference
 from model_runner.networks.lwganet import SIZES, Backbone, Classifier
 from model_runner.networks.oriented_rcnn import OrientedRCNN
+from model_runner.networks.unetformer import UNetFormer
 
 __all__ = ["NETWORKS", "build_network", "fuse_for_inference"]
 
@@ -18,6 +19,7 @@ _KINDS: dict[str, Callable[..., nn.Module]] = {
     "backbone": Backbone,
     "classifier": Classifier,
     "oriented_rcnn": OrientedRCNN,
+    "unetformer": UNetFormer,
 }
 NETWORKS = {f"{kind}_{size}": partial(make, size) for kind, make in _KINDS.items() for size in SIZES}
 

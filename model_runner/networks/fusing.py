@@ -43,6 +43,17 @@ def _with(layer: Layer, weight: Tensor, bias: Tensor) -> Layer:
     return layer
 
 
+class FusableSequence(nn.Sequential):
+    """Layers one after the other, of which normalisations can be folded into the convolutions before them."""
+
+    def fuse(self) -> None:
+        """Fold every normalisation that follows a convolution into it."""
+        for index in range(1, len(self)):
+            layer, norm = self[index - 1], self[index]
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                self[index - 1], self[index] = fold_into_previous(layer, norm), nn.Identity()
+
+
 def fuse_for_inference(network: nn.Module) -> nn.Module:
     """The network in evaluation mode with its normalisations folded away; it can no longer be trained or saved.
 

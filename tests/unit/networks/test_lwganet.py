@@ -4,7 +4,14 @@ import torch
 
 from model_runner.networks import build_network, fuse_for_inference
 from model_runner.networks.lwganet import LargeKernelAttention, MediumRangeAttention
-from tests.golden import fill, golden_input, sampled
+from tests.golden import (
+    assert_official_step,
+    fill,
+    golden_input,
+    keys_and_shapes,
+    official_keys_and_shapes,
+    sampled,
+)
 
 SIZES = ["l0", "l1", "l2"]
 
@@ -19,10 +26,8 @@ SIZES = ["l0", "l1", "l2"]
 )
 def test_keys_and_shapes_are_the_official_ones_in_their_order(golden_facts, size, name, manifest, options):
     network = build_network(f"{name}_{size}", **options)
-    official = [
-        (entry["key"], entry["shape"]) for entry in golden_facts(f"{manifest.format(size.upper())}.manifest")["entries"]
-    ]
-    assert [(key, list(value.shape)) for key, value in network.state_dict().items()] == official
+    official = official_keys_and_shapes(golden_facts(f"{manifest.format(size.upper())}.manifest"))
+    assert keys_and_shapes(network) == official
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -72,17 +77,7 @@ def test_a_training_step_is_the_official_one(golden_facts, golden_arrays, size):
     loss = sum((each * golden_input(each.shape, 4010 + i).double()).mean() for i, each in enumerate(maps))
     loss.backward()
     assert loss.item() == pytest.approx(facts["loss"], abs=1e-12)
-    gradients = {key: parameter.grad for key, parameter in network.named_parameters()}
-    norms = {key: gradient.norm().item() for key, gradient in gradients.items()}
-    assert norms == pytest.approx(facts["grad_norms"], rel=1e-6, abs=1e-12)
-    state = network.state_dict()
-    for key, stored in golden.items():
-        kind, _, tensor = key.partition(":")
-        if kind in ("grad", "buffer_after"):
-            found = gradients[tensor] if kind == "grad" else state[tensor]
-            torch.testing.assert_close(
-                sampled(found, facts["arrays"][key]["step"]), stored, atol=1e-9, rtol=1e-6, check_dtype=False
-            )
+    assert_official_step(network, facts, golden)
 
 
 @pytest.mark.parametrize("shape", [(96, 160), (224, 96), (320, 128)])
