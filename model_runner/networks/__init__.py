@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from model_runner.errors import ModelError
+from model_runner.networks.a2net import A2Net
 from model_runner.networks.fusing import fuse_for_inference
 from model_runner.networks.lwganet import SIZES, Backbone, Classifier
 from model_runner.networks.oriented_rcnn import OrientedRCNN
@@ -16,6 +17,7 @@ from model_runner.networks.unetformer import UNetFormer
 __all__ = ["NETWORKS", "build_network", "fuse_for_inference"]
 
 _KINDS: dict[str, Callable[..., nn.Module]] = {
+    "a2net": A2Net,
     "backbone": Backbone,
     "classifier": Classifier,
     "oriented_rcnn": OrientedRCNN,

@@ -10,13 +10,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def fold_into_previous(layer: Layer, norm: nn.BatchNorm2d) -> Layer:
-    """A layer that gives what ``norm`` makes of the output of ``layer``."""
+    """A layer that gives what ``norm`` makes of the output of ``layer``, which has a weight and maybe a bias."""
     scale, shift = _scale_and_shift(norm)
-    weight = layer.weight * scale.view(-1, *[1] * (layer.weight.ndim - 1))
+    outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+    weight = layer.weight * scale.view(*[1] * outputs, -1, *[1] * (layer.weight.ndim - 1 - outputs))
     bias = shift if layer.bias is None else shift + layer.bias * scale
     return _with(layer, weight, bias)
 
@@ -32,7 +33,10 @@ def fold_into_next(norm: nn.BatchNorm2d, layer: nn.Conv2d, first_channel: int) -
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    deviation = (norm.running_var + norm.eps).sqrt()
+    if not norm.affine:
+        return 1 / deviation, -norm.running_mean / deviation
+    scale = norm.weight / deviation
     return scale, norm.bias - norm.running_mean * scale
 
 
@@ -50,7 +54,7 @@ class FusableSequence(nn.Sequential):
         """Fold every normalisation that follows a convolution into it."""
         for index in range(1, len(self)):
             layer, norm = self[index - 1], self[index]
-            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
                 self[index - 1], self[index] = fold_into_previous(layer, norm), nn.Identity()
 
 

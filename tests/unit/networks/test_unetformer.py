@@ -54,11 +54,11 @@ def test_the_decoder_is_the_official_one_on_maps_that_are_not_square(golden_fact
 @pytest.mark.parametrize("shape", [(96, 160), (224, 320)])
 def test_any_multiple_of_32_works_square_or_not_and_fused_is_the_same(shape):
     network = network_of("l0").double().eval()
-    image = golden_input([2, 3, *shape], 1).double()
+    image = golden_input([1, 3, *shape], 1).double()
     with torch.inference_mode():
         plain = network(image)
         torch.testing.assert_close(fuse_for_inference(network)(image), plain, atol=1e-9, rtol=1e-6)
-    assert plain.shape == (2, 7, *shape)
+    assert plain.shape == (1, 7, *shape)
 
 
 def test_maps_are_padded_to_windows_by_reflection_else_by_replication():
