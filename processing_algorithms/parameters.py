@@ -153,7 +153,7 @@ def how_to_compute() -> list[QgsProcessingParameterDefinition]:
 class ParameterReader:
     """The values that a user gave an algorithm, in the form that requests want.
 
-    Made on the main thread; everything but ``raster`` may be asked for on any thread.
+    Made on the main thread; everything but rasters may be asked for on any thread.
     """
 
     def __init__(self, algorithm: QgsProcessingAlgorithm, parameters: dict, context: QgsProcessingContext) -> None:
@@ -206,6 +206,21 @@ class ParameterReader:
             f"There is no model '{wanted}' for this task here; installed are "
             f"{', '.join(card.id for card in cards) or 'none'}. 'Manage models' (lwganet:managemodels) can bring more."
         )
+
+    def refuse_damaged_rasters(self) -> None:
+        """Refuse raster files that cannot be opened, of which QGIS would say that they were not found.
+
+        Raises:
+            InputError: there is such a file.
+        """
+        for definition in self._algorithm.parameterDefinitions():
+            given = self._parameters.get(definition.name())
+            if isinstance(definition, QgsProcessingParameterRasterLayer) and isinstance(given, str):
+                opened = self._algorithm.parameterAsRasterLayer(self._parameters, definition.name(), self._context)
+                if opened is None and Path(given).is_file():
+                    raise InputError(
+                        f"The raster {given} cannot be opened: it is damaged, or of a format that GDAL cannot read."
+                    )
 
     def raster(self, name: str) -> RasterForRunner:
         """The chosen raster layer; on the main thread only.

@@ -89,12 +89,14 @@ class RunnerAlgorithm(Algorithm):
         raise NotImplementedError
 
     def checkParameterValues(self, parameters, context):
-        fine, text = super().checkParameterValues(parameters, context)
-        if not fine:
-            return fine, text
+        values = ParameterReader(self, parameters, context)
         try:
+            values.refuse_damaged_rasters()
+            fine, text = super().checkParameterValues(parameters, context)
+            if not fine:
+                return fine, text
             runner_python(settings.chosen_runner_python())
-            self.prepare(ParameterReader(self, parameters, context))
+            self.prepare(values)
         except RunnerError as error:
             return False, str(error)
         return True, ""

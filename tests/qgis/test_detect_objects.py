@@ -146,6 +146,15 @@ def test_a_raster_of_one_band_is_refused_early(tmp_path, raster, fake_runner):
     assert "needs 3 bands" in refusal(INPUT=str(tmp_path / "grey.tif"))
 
 
+def test_a_damaged_raster_is_not_called_missing(tmp_path, fake_runner):
+    path = tmp_path / "damaged.tif"
+    path.write_bytes(b"II*\0 and no more")
+    assert refusal(INPUT=str(path)) == (
+        f"The raster {path} cannot be opened: it is damaged, or of a format that GDAL cannot read."
+    )
+    assert "not found" in refusal(INPUT=str(tmp_path / "missing.tif"))
+
+
 def test_unknown_classes_are_refused_early(raster, fake_runner):
     assert refusal(INPUT=raster, CLASSES="plane, zeppelin") == (
         "Model detect-demo-l0 knows no class zeppelin; it knows plane, ship."
