@@ -200,8 +200,15 @@ def _has_values(band: gdal.Band) -> bool:
         return False
 
 
-def write_mask(source: QgsProcessingFeatureSource, folder: Path, transforms: QgsCoordinateTransformContext) -> str:
+def write_mask(
+    source: QgsProcessingFeatureSource,
+    default_crs: QgsCoordinateReferenceSystem,
+    folder: Path,
+    transforms: QgsCoordinateTransformContext,
+) -> str:
     """Write a layer's polygons (the selected ones, where that is asked for) to a file and return its path.
+
+    A layer without reference system is taken to be in ``default_crs``.
 
     Raises:
         InputError: there are none.
@@ -209,7 +216,8 @@ def write_mask(source: QgsProcessingFeatureSource, folder: Path, transforms: Qgs
     path = str(folder / "mask.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.layerName = "mask"
-    writer = QgsVectorFileWriter.create(path, QgsFields(), source.wkbType(), source.sourceCrs(), transforms, options)
+    crs = source.sourceCrs() if source.sourceCrs().isValid() else default_crs
+    writer = QgsVectorFileWriter.create(path, QgsFields(), source.wkbType(), crs, transforms, options)
     written = 0
     for feature in source.getFeatures():
         if feature.hasGeometry():

@@ -78,6 +78,7 @@ class DetectObjects(RunnerAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("SECONDS", "Seconds"))
 
     def prepare(self, values):
+        values.refuse_bad_destination("OUTPUT")
         self._card = values.card("MODEL", self.TASK)
         self._raster = values.raster("INPUT")
         values.check_raster(self._raster, self._card)

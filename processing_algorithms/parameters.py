@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any, Optional, Sequence
 
@@ -13,6 +15,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
+    QgsProcessingOutputLayerDefinition,
     QgsProcessingParameterBand,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
@@ -29,6 +32,7 @@ from ..model_runner.contract.errors import InputError, ModelError
 from ..model_runner.contract.model_card import DEFAULT_MODELS, ModelCard, find_cards
 from ..model_runner.contract.task_requests import DEVICES, PRECISIONS, Compute, RasterSource, Tiling
 
+PROVIDER_PREFIX = re.compile(r"[a-z]{2,}:")  # ogr:, postgres:, memory: …; one letter is a drive
 FLOAT = QgsProcessingParameterNumber.Type.Double
 INTEGER = QgsProcessingParameterNumber.Type.Integer
 
@@ -219,8 +223,25 @@ class ParameterReader:
                 opened = self._algorithm.parameterAsRasterLayer(self._parameters, definition.name(), self._context)
                 if opened is None and Path(given).is_file():
                     raise InputError(
-                        f"The raster {given} cannot be opened: it is damaged, or of a format that GDAL cannot read."
+                        f"The raster {given} cannot be opened: it is damaged, or it is no raster that GDAL can read."
                     )
+
+    def refuse_bad_destination(self, name: str) -> None:
+        """Refuse, before hours of computing, a file to write in a folder that is missing or must not be written.
+
+        Raises:
+            InputError: the folder is unusable.
+        """
+        given = self._parameters.get(name)
+        if isinstance(given, QgsProcessingOutputLayerDefinition):
+            given = given.sink.staticValue()
+        if not isinstance(given, str) or given == QgsProcessing.TEMPORARY_OUTPUT or PROVIDER_PREFIX.match(given):
+            return
+        folder = Path(given).absolute().parent
+        if not folder.is_dir():
+            raise InputError(f"The folder {folder} for the result does not exist; create it or choose another.")
+        if not os.access(folder, os.W_OK):
+            raise InputError(f"The folder {folder} for the result may not be written; choose another.")
 
     def raster(self, name: str) -> RasterForRunner:
         """The chosen raster layer; on the main thread only.
@@ -264,7 +285,7 @@ class ParameterReader:
             if extent.isEmpty() or raster.path is None
             else (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()),
             extent_crs=self._extent_crs(),
-            mask=None if mask is None else write_mask(mask, folder, transforms),
+            mask=None if mask is None else write_mask(mask, raster.crs, folder, transforms),
             resolution=resolution,
         )
 

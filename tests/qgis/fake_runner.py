@@ -79,14 +79,27 @@ def write_boxes(path, raster):
         layer.CreateFeature(feature)
 
 
+def crs_of(path):
+    """The name of the reference system of a file's first layer."""
+    from osgeo import ogr
+
+    vectors = ogr.Open(path)
+    reference = vectors.GetLayer(0).GetSpatialRef()
+    return reference and reference.GetName()
+
+
 def work(run):
     request = request_from_plain(REQUESTS[run.task], run.request)
     log = os.environ.get("FAKE_RUNNER_LOG")
     if log:
         with open(log, "a", encoding="utf-8") as lines:
             mask = run.request.get("source", {}).get("mask")
-            lines.write(json.dumps({**run.request, "pid": os.getpid(), "mask_bytes": mask and os.path.getsize(mask)}))
-            lines.write("\n")
+            facts = {
+                "pid": os.getpid(),
+                "mask_bytes": mask and os.path.getsize(mask),
+                "mask_crs": mask and crs_of(mask),
+            }
+            lines.write(json.dumps({**run.request, **facts}) + "\n")
     say(Log(run.job, "info", "Computing on nothing."))
     for tile in range(TILES):
         say(Progress(run.job, "tiles", tile, TILES, 3.1, 40.0))

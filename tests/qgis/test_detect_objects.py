@@ -150,9 +150,33 @@ def test_a_damaged_raster_is_not_called_missing(tmp_path, fake_runner):
     path = tmp_path / "damaged.tif"
     path.write_bytes(b"II*\0 and no more")
     assert refusal(INPUT=str(path)) == (
-        f"The raster {path} cannot be opened: it is damaged, or of a format that GDAL cannot read."
+        f"The raster {path} cannot be opened: it is damaged, or it is no raster that GDAL can read."
     )
     assert "not found" in refusal(INPUT=str(tmp_path / "missing.tif"))
+
+
+def test_a_destination_that_cannot_be_written_is_refused_early(raster, fake_runner, tmp_path, monkeypatch):
+    from qgis.core import QgsProcessingOutputLayerDefinition
+
+    missing = tmp_path / "results"
+    text = f"The folder {missing} for the result does not exist; create it or choose another."
+    assert refusal(INPUT=raster, OUTPUT=str(missing / "boxes.gpkg")) == text
+    assert refusal(INPUT=raster, OUTPUT=QgsProcessingOutputLayerDefinition(f"{missing}/boxes.gpkg")) == text
+    missing.mkdir()
+    monkeypatch.setattr("os.access", lambda *arguments: False)  # to root everything may be written
+    assert "may not be written" in refusal(INPUT=raster, OUTPUT=str(missing / "boxes.gpkg"))
+
+
+def test_a_destination_in_a_database_is_not_taken_for_a_folder(raster, fake_runner, tmp_path):
+    results = run(INPUT=raster, OUTPUT=f"ogr:dbname='{tmp_path}/all.gpkg' table=\"boxes\" (geom)")
+    assert results["OUTPUT"] == f"{tmp_path}/all.gpkg|layername=boxes"
+
+
+def test_a_mask_without_reference_system_has_the_rasters(raster, fake_runner):
+    mask = polygon_layer("", "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))")
+    assert not mask.crs().isValid()
+    run(INPUT=raster, MASK=mask)
+    assert "33N" in fake_runner.requests[0]["mask_crs"]
 
 
 def test_unknown_classes_are_refused_early(raster, fake_runner):
