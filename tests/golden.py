@@ -80,23 +80,14 @@ def without_dropout(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
-def assert_official_step(
-    network: torch.nn.Module,
-    facts: dict[str, Any],
-    golden: dict[str, torch.Tensor],
-    atol: float = 1e-9,
-    norm_tolerance: float = 1e-6,
-) -> None:
-    """Gradients and running statistics after a training step are those of a golden case.
-
-    ``atol`` is for single values, ``norm_tolerance`` a share of the norm of a parameter's gradient.
-    """
+def assert_official_step(network: torch.nn.Module, facts: dict[str, Any], golden: dict[str, torch.Tensor]) -> None:
+    """Gradients and running statistics after a training step are those of a golden case."""
     gradients = {key: parameter.grad for key, parameter in network.named_parameters() if parameter.grad is not None}
     norms = {key: gradient.norm().item() for key, gradient in gradients.items()}
-    assert norms == pytest.approx(facts["grad_norms"], rel=norm_tolerance, abs=1e-12)
+    assert norms == pytest.approx(facts["grad_norms"], rel=1e-6, abs=1e-12)
     state = network.state_dict()
     for key, stored in golden.items():
         kind, _, tensor = key.partition(":")
         if kind in ("grad", "buffer_after"):
             found = sampled(gradients[tensor] if kind == "grad" else state[tensor], facts["arrays"][key]["step"])
-            torch.testing.assert_close(found, stored, atol=atol, rtol=1e-6, check_dtype=False)
+            torch.testing.assert_close(found, stored, atol=1e-9, rtol=1e-6, check_dtype=False)

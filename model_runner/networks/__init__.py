@@ -9,6 +9,7 @@ from torch import nn
 
 from model_runner.errors import ModelError
 from model_runner.networks.a2net import A2Net
+from model_runner.networks.clafa import CLAFA
 from model_runner.networks.fusing import fuse_for_inference
 from model_runner.networks.lwganet import SIZES, Backbone, Classifier
 from model_runner.networks.oriented_rcnn import OrientedRCNN
@@ -20,6 +21,7 @@ _KINDS: dict[str, Callable[..., nn.Module]] = {
     "a2net": A2Net,
     "backbone": Backbone,
     "classifier": Classifier,
+    "clafa": CLAFA,
     "oriented_rcnn": OrientedRCNN,
     "unetformer": UNetFormer,
 }
