@@ -156,7 +156,6 @@ def reduce_colours(path: Path, exact: list[QColor]) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 4:
         sys.exit(__doc__)
-    gdal.SetConfigOption("GDAL_PAM_ENABLED", "NO")  # else QGIS leaves statistics beside the raster
     application = QgsApplication([], False)
     application.initQgis()
     main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
