@@ -311,7 +311,7 @@ def _filter(x: Tensor, filters: Tensor) -> Tensor:
     total = torch.zeros_like(x)
     for tap, weights in enumerate(filters.split(1, 1)):
         row, column = (FILTER_DILATION * each for each in divmod(tap, FILTER_SIDE))
-        total = total + weights * padded[..., row : row + height, column : column + width]
+        total = total.addcmul(weights, padded[..., row : row + height, column : column + width])
     return total
 
 
