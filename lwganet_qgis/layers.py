@@ -266,3 +266,10 @@ def copy_features(layer: QgsVectorLayer, fields: QgsFields, sink: QgsFeatureSink
         if len(batch) == FEATURES_AT_ONCE:
             hand_over()
     hand_over()
+
+
+def copy_record_beside(destination: str, record: str) -> None:
+    """Keep the run record of a result that is a file, as ``NAME.run.json`` beside it."""
+    path = Path(destination.partition("|")[0])
+    if path.is_file():
+        shutil.copyfile(record, path.with_suffix(".run.json"))

@@ -14,6 +14,8 @@ from pyogrio.errors import DataSourceError
 from model_runner.errors import InputError
 from model_runner.raster.working_grid import WorkingGrid
 
+GEOPACKAGE = {"driver": "GPKG", "dataset_options": {"VERSION": "1.3"}}  # the newest that QGIS 3.22 knows in full
+
 # The corners of a box in its own frame, as multiples of its sides w and h, y down
 CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 
@@ -80,7 +82,7 @@ def write_vector(path: str | os.PathLike, frame: geopandas.GeoDataFrame, layer_n
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-            pyogrio.write_dataframe(frame, path, layer=layer_name, driver="GPKG", geometry_type="Polygon")
+            pyogrio.write_dataframe(frame, path, layer=layer_name, geometry_type="Polygon", **GEOPACKAGE)
     except (DataSourceError, OSError) as error:
         raise InputError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
 

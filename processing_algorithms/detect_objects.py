@@ -10,6 +10,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..lwganet_qgis.layers import copy_record_beside
 from ..lwganet_qgis.styles import DetectionStyler, write_style_beside
 from ..model_runner.contract.errors import InputError
 from ..model_runner.contract.model_card import find_cards
@@ -105,4 +106,5 @@ class DetectObjects(RunnerAlgorithm):
         found = [each for each in self._card.classes if finished.numbers.get(f"count_{each.name}", 0)]
         values.name_on_load(layer_id, "OUTPUT", f"Objects in {self._raster.name}", DetectionStyler(found))
         write_style_beside(layer_id, found)
+        copy_record_beside(layer_id, finished.outputs["record"])
         return {"OUTPUT": layer_id}

@@ -261,8 +261,11 @@ class ParameterReader:
             InputError: the model cannot work with it.
         """
         bands = self.bands()
-        too_few = not bands and raster.band_count < len(card.bands)
-        refusal = card.refuse_bands(len(bands) if bands else raster.band_count) if bands or too_few else None
+        refusal = None
+        if bands:
+            refusal = card.refuse_bands(len(bands))
+        elif 1 < raster.band_count < len(card.bands):  # a single band is shown in grey, or in its palette's colours
+            refusal = card.refuse_bands(raster.band_count, "the raster has")
         refusal = refusal or raster.why_unusable(
             has_extent=not self._extent().isEmpty(), has_resolution=self.number("RESOLUTION") is not None
         )

@@ -98,11 +98,11 @@ class ModelCard:
         """The names of the classes by number."""
         return tuple(each.name for each in self.classes)
 
-    def refuse_bands(self, chosen: int) -> Optional[str]:
-        """Why this number of bands cannot work, or None."""
-        if chosen == len(self.bands):
+    def refuse_bands(self, count: int, whose: str = "you chose") -> Optional[str]:
+        """Why this number of bands cannot work, or None; ``whose`` says where the number comes from."""
+        if count == len(self.bands):
             return None
-        return f"Model {self.id} needs {len(self.bands)} bands ({', '.join(self.bands)}); {chosen} are chosen."
+        return f"Model {self.id} needs {len(self.bands)} bands ({', '.join(self.bands)}); {whose} {count}."
 
     def refuse_classes(self, wanted: tuple[str, ...]) -> Optional[str]:
         """Why these classes cannot be asked for, or None."""

@@ -4,11 +4,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from model_runner.contract.model_card import ModelCard
+from model_runner.contract.model_card import ModelCard, Resolution
 from model_runner.contract.task_requests import RasterSource as SourceRequest
 from model_runner.errors import InputError
 from model_runner.raster.source import RasterSource, open_source
 from model_runner.report import Report
+
+ROUNDING = 0.01  # share by which a resolution may miss the model's range
 
 
 @contextmanager
@@ -22,6 +24,8 @@ def open_for_model(request: SourceRequest, card: ModelCard, report: Report) -> I
     refusal = card.refuse_bands(len(request.bands)) if request.bands else None
     if refusal:
         raise InputError(refusal)
+    if request.resolution and card.resolution and not _knows(card.resolution, request.resolution):
+        report.log("warning", f"{_known(card)}; you chose {request.resolution:g} m: do not expect it to find anything.")
     resolution = request.resolution or automatic_resolution(request, card, report)
     with open_source(
         request.path,
@@ -59,10 +63,18 @@ def automatic_resolution(request: SourceRequest, card: ModelCard, report: Report
         metres = source.grid.metres_per_pixel
     if metres is None:
         return None
-    known = f"Model {card.id} knows {card.resolution.finest:g} to {card.resolution.coarsest:g} m a pixel"
-    if metres < card.resolution.finest * 0.99:
-        report.log("info", f"{known}; the raster's {metres:.3g} m are averaged to {card.resolution.best:g} m.")
+    if _knows(card.resolution, metres):
+        return None
+    if metres < card.resolution.finest:
+        report.log("info", f"{_known(card)}; the raster's {metres:.3g} m are averaged to {card.resolution.best:g} m.")
         return card.resolution.best
-    if metres > card.resolution.coarsest * 1.01:
-        report.log("warning", f"{known}; the raster has {metres:.3g} m: do not expect it to find anything.")
+    report.log("warning", f"{_known(card)}; the raster has {metres:.3g} m: do not expect it to find anything.")
     return None
+
+
+def _knows(resolution: Resolution, metres: float) -> bool:
+    return resolution.finest * (1 - ROUNDING) <= metres <= resolution.coarsest * (1 + ROUNDING)
+
+
+def _known(card: ModelCard) -> str:
+    return f"Model {card.id} knows {card.resolution.finest:g} to {card.resolution.coarsest:g} m a pixel"

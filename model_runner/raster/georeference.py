@@ -81,11 +81,17 @@ def window_of_extent(grid: WorkingGrid, extent: Sequence[float], extent_crs: str
     if width <= 0 or height <= 0:
         corners = grid.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (grid.width, grid.height))
         spans = ",".join(f"{value:.10g}" for value in (*corners.min(axis=0), *corners.max(axis=0)))
+        system = f" in {_name_of(grid)}" if grid.crs is not None else ""
         raise InputError(
-            f"The extent {','.join(f'{value:.10g}' for value in (left, bottom, right, top))} does not touch {name}, "
-            f"which spans {spans}."
+            f"The extent {','.join(f'{value:.10g}' for value in (left, bottom, right, top))}{system} does not touch "
+            f"{name}, which spans {spans}."
         )
     return Window(column, row, width, height)
+
+
+def _name_of(grid: WorkingGrid) -> str:
+    authority = grid.reference_system.to_authority()
+    return ":".join(authority) if authority else grid.reference_system.name
 
 
 def _to_raster_crs(grid: WorkingGrid, extent: Sequence[float], extent_crs: str | None) -> tuple[float, ...]:

@@ -31,7 +31,7 @@ class PolygonMask:
         )
         self._polygons = polygons[shapely.intersects(polygons, shapely.box(0, 0, grid.width, grid.height))]
         if not len(self._polygons):
-            raise InputError(f"The polygons of the mask {path} do not touch the part of the raster that is looked at.")
+            raise InputError("The polygons of the mask do not touch the part of the raster that is looked at.")
 
     def touches(self, x: int, y: int, width: int, height: int) -> bool:
         """Whether a polygon touches a window of the grid, in working pixels."""

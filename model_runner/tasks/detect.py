@@ -34,8 +34,9 @@ def detect(request: DetectRequest, report: Report) -> Finished:
     refusal = card.refuse_classes(request.classes)
     if refusal:
         raise InputError(refusal)
+    threshold = card.threshold if request.threshold is None else request.threshold
     collector = DetectionCollector(
-        card.threshold if request.threshold is None else request.threshold,
+        threshold,
         card.merge_iou if request.nms_iou is None else request.nms_iou,
         tuple(card.class_names.index(name) for name in request.classes),
     )
@@ -49,6 +50,7 @@ def detect(request: DetectRequest, report: Report) -> Finished:
         raster = source.record()
 
     counts = Counter(frame["class_name"])
+    report.log("info", _summary(counts, threshold))
     numbers = {
         "count": len(frame),
         **{f"count_{name}": counts.get(name, 0) for name in card.class_names},
@@ -67,3 +69,11 @@ def detect(request: DetectRequest, report: Report) -> Finished:
         throughput=asdict(throughput),
     )
     return Finished(job="", outputs={"detections": request.output, "record": record}, numbers=numbers)
+
+
+def _summary(counts: Counter, threshold: float) -> str:
+    """What was found, in a line."""
+    if not counts:
+        return f"Found nothing with a score of {threshold:g} or more."
+    by_class = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    return f"Found {counts.total()} objects: {by_class}."

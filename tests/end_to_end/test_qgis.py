@@ -39,6 +39,8 @@ def test_qgis_process_writes_a_layer_and_its_style(qgis_process, planes, tmp_pat
     assert f"COUNT:\t{len(frame)}\n" in done.stdout
     style = (tmp_path / "found.qml").read_text(encoding="utf-8")
     assert all(f'value="{name}"' in style for name in set(frame["class_name"]))
+    record = json.loads((tmp_path / "found.run.json").read_text(encoding="utf-8"))
+    assert record["run_id"] == frame["run_id"].iloc[0]
 
 
 def test_qgis_process_gives_numbers_as_json(qgis_process, planes, tmp_path):

@@ -134,16 +134,17 @@ def test_of_a_mask_only_the_selected_polygons_count(raster, fake_runner):
 
 
 def test_the_wrong_number_of_bands_is_refused_early(raster, fake_runner):
-    assert refusal(INPUT=raster, BANDS=[1, 2]) == (
-        "Model detect-demo-l0 needs 3 bands (red, green, blue); 2 are chosen."
-    )
+    assert refusal(INPUT=raster, BANDS=[1, 2]) == "Model detect-demo-l0 needs 3 bands (red, green, blue); you chose 2."
 
 
-def test_a_raster_of_one_band_is_refused_early(tmp_path, raster, fake_runner):
+def test_a_raster_of_two_bands_is_refused_early_and_one_of_a_single_band_is_not(tmp_path, raster, fake_runner):
     from osgeo import gdal
 
-    gdal.Translate(str(tmp_path / "grey.tif"), raster, bandList=[1])
-    assert "needs 3 bands" in refusal(INPUT=str(tmp_path / "grey.tif"))
+    two, grey = str(tmp_path / "two.tif"), str(tmp_path / "grey.tif")
+    gdal.Translate(two, raster, bandList=[1, 2])
+    gdal.Translate(grey, raster, bandList=[1])
+    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster has 2."
+    run(INPUT=grey)
 
 
 def test_a_damaged_raster_is_not_called_missing(tmp_path, fake_runner):
@@ -253,7 +254,7 @@ def test_progress_log_and_warnings_reach_the_user(raster, fake_runner):
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp"])
-def test_the_result_can_be_a_file_and_brings_its_style(raster, fake_runner, tmp_path, suffix):
+def test_the_result_can_be_a_file_and_brings_its_style_and_record(raster, fake_runner, tmp_path, suffix):
     from qgis.core import QgsVectorLayer
 
     output = tmp_path / f"boxes.{suffix}"
@@ -261,6 +262,7 @@ def test_the_result_can_be_a_file_and_brings_its_style(raster, fake_runner, tmp_
     layer = QgsVectorLayer(str(output), "boxes", "ogr")
     assert layer.featureCount() == 2
     assert [category.value() for category in layer.renderer().categories()] == ["plane", "ship"]
+    assert (tmp_path / "boxes.run.json").read_text() == '{"stretch": null}'
 
 
 def test_a_style_file_of_the_users_stays(raster, fake_runner, tmp_path):

@@ -62,7 +62,7 @@ def test_an_unknown_field_is_refused():
 
 def test_the_card_says_why_bands_or_classes_do_not_fit():
     assert CARD.refuse_bands(3) is None
-    assert CARD.refuse_bands(1) == "Model ships-l0 needs 3 bands (red, green, blue); 1 are chosen."
+    assert CARD.refuse_bands(1) == "Model ships-l0 needs 3 bands (red, green, blue); you chose 1."
     assert CARD.refuse_classes(("ship",)) is None
     assert CARD.refuse_classes(("car",)) == "Model ships-l0 knows no class car; it knows ship, harbor."
 

@@ -75,7 +75,7 @@ def test_an_extent_in_another_reference_system_is_transformed(make_raster, form)
 
 def test_an_extent_elsewhere_is_refused(make_raster):
     message = refusal(make_raster("a.tif", PIXELS), extent=(0, 0, 10, 10))
-    assert "0,0,10,10 does not touch" in message
+    assert "0,0,10,10 in EPSG:32633 does not touch" in message
     assert "400000,5799980,400030,5800000" in message
 
 

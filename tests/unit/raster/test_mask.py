@@ -42,7 +42,6 @@ def refusal(path, mask):
     with pytest.raises(InputError) as error, open_source(path, band_count=3, mask=mask):
         pass
     assert "\n" not in str(error.value)
-    assert mask in str(error.value)
     return str(error.value)
 
 
@@ -120,12 +119,14 @@ def test_polygons_outside_the_extent_are_refused(make_raster, make_mask):
 
 
 def test_a_mask_without_polygons_is_refused(make_raster, make_mask):
-    assert "no polygon" in refusal(make_raster("a.tif", PIXELS), make_mask([shapely.Point(400_005, 5_799_990)]))
+    assert "mask.gpkg holds no polygon" in refusal(
+        make_raster("a.tif", PIXELS), make_mask([shapely.Point(400_005, 5_799_990)])
+    )
 
 
 def test_a_file_without_geometry_is_refused(make_raster, tmp_path):
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    assert "no polygon" in refusal(make_raster("a.tif", PIXELS), str(tmp_path / "table.csv"))
+    assert "table.csv holds no polygon" in refusal(make_raster("a.tif", PIXELS), str(tmp_path / "table.csv"))
 
 
 @pytest.mark.parametrize("content", [None, "nonsense"])
@@ -133,4 +134,4 @@ def test_a_mask_that_is_no_vector_file_is_refused(make_raster, tmp_path, content
     path = tmp_path / "mask.gpkg"
     if content:
         path.write_text(content)
-    assert "cannot be read" in refusal(make_raster("a.tif", PIXELS), str(path))
+    assert "mask.gpkg cannot be read" in refusal(make_raster("a.tif", PIXELS), str(path))

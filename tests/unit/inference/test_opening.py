@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The ground resolution at which a model works on a raster."""
+
+import numpy as np
+import pytest
+from affine import Affine
+
+from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution
+from model_runner.contract.task_requests import RasterSource
+from model_runner.inference.opening import open_for_model
+from model_runner.report import Report
+
+CARD = ModelCard(
+    id="ships-l0",
+    title="Ships",
+    task="detect",
+    network="oriented_rcnn_l0",
+    classes=(ModelClass("ship", "#1f78b4"),),
+    resolution=Resolution(0.2, 0.3, 0.6),
+    licence=Licence("CC0-1.0"),
+)
+UNKNOWN = "do not expect it to find anything"
+
+
+class Lines(Report):
+    def __init__(self):
+        self.texts = {"info": [], "warning": []}
+
+    def log(self, level, text):
+        self.texts[level].append(text)
+
+
+@pytest.fixture
+def opened(make_raster):
+    """Opens a raster of square pixels: its working resolution in metres and the warnings."""
+
+    def look(metres, **options):
+        transform = Affine(metres, 0, 400_000, 0, -metres, 5_800_000)
+        raster = make_raster("a.tif", np.full((3, 64, 64), 9, np.uint8), transform=transform)
+        report = Lines()
+        with open_for_model(RasterSource(raster, **options), CARD, report) as source:
+            return source.grid.metres_per_pixel, report.texts["warning"]
+
+    return look
+
+
+@pytest.mark.parametrize("metres", [0.2, 0.3, 0.5, 0.6])
+def test_a_resolution_that_the_model_knows_is_kept(opened, metres):
+    worked_at, warnings = opened(metres)
+    assert worked_at == pytest.approx(metres, rel=0.002)  # the map's scale
+    assert not warnings
+
+
+def test_a_finer_raster_is_averaged_to_the_best_resolution(opened):
+    worked_at, warnings = opened(0.05)
+    assert worked_at == pytest.approx(0.3, rel=0.1)  # whole pixels
+    assert not warnings
+
+
+def test_a_coarser_raster_is_kept_with_a_warning(opened):
+    worked_at, warnings = opened(10)
+    assert worked_at == pytest.approx(10, rel=0.002)
+    assert len(warnings) == 1
+    assert UNKNOWN in warnings[0]
+
+
+@pytest.mark.parametrize(("chosen", "known"), [(0.25, True), (0.6, True), (0.1, False), (5.0, False)])
+def test_a_chosen_resolution_is_obeyed_and_an_unknown_one_is_told(opened, chosen, known):
+    worked_at, warnings = opened(0.5, resolution=chosen)
+    assert worked_at == pytest.approx(chosen, rel=0.1)
+    assert bool(warnings) != known
+    assert all(f"you chose {chosen:g} m" in each and UNKNOWN in each for each in warnings)
