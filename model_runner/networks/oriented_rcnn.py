@@ -20,7 +20,6 @@ from model_runner.rotated_boxes.overlap import class_wise_rotated_nms, level_wis
 from model_runner.rotated_boxes.roi_align import rotated_roi_align
 
 STRIDES = (4, 8, 16, 32, 64)
-ANCHOR_SCALE = 8  # sides of a square anchor, in strides
 ANCHOR_RATIOS = (0.5, 1.0, 2.0)  # height / width
 PROPOSAL_NMS = 0.8
 FINEST_ROI = 56  # pixels: side from which regions are read from the second map on
@@ -51,6 +50,8 @@ class OrientedRCNN(nn.Module):
         rpn_channels: channels inside the head that proposes.
         head_channels: features of a region inside the head that names.
         proposals: regions that are looked at in an image.
+        anchor_scale: side of a square anchor in strides of its map; the smallest one's side is four times as many
+            pixels. Objects well below it are hardly proposed.
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class OrientedRCNN(nn.Module):
         rpn_channels: int = 256,
         head_channels: int = 1024,
         proposals: int = 2000,
+        anchor_scale: int = 8,
     ) -> None:
         super().__init__()
         self.backbone = Backbone(size, in_channels, drop_path)
         self.neck = FeaturePyramid(self.backbone.channels, neck_channels)
-        self.rpn_head = ProposalHead(neck_channels, rpn_channels, proposals)
+        self.rpn_head = ProposalHead(neck_channels, rpn_channels, proposals, anchor_scale)
         self.roi_head = RegionHead(neck_channels, head_channels, num_classes)
 
     def forward(self, images: Tensor) -> list[Detections]:
@@ -122,10 +124,11 @@ class FeaturePyramid(nn.Module):
 class ProposalHead(nn.Module):
     """Proposes oriented regions from horizontal anchors, three at each pixel of each map."""
 
-    def __init__(self, in_channels: int, channels: int, proposals: int) -> None:
+    def __init__(self, in_channels: int, channels: int, proposals: int, anchor_scale: int) -> None:
         super().__init__()
         anchors = len(ANCHOR_RATIOS)
         self.proposal_count = proposals
+        self.anchor_scale = anchor_scale
         self.rpn_conv = nn.Conv2d(in_channels, channels, 3, padding=1)
         self.rpn_cls = nn.Conv2d(channels, anchors, 1)
         self.rpn_reg = nn.Conv2d(channels, 6 * anchors, 1)
@@ -141,7 +144,7 @@ class ProposalHead(nn.Module):
     def anchors(self, maps: list[Tensor]) -> list[Tensor]:
         """Horizontal anchors (h * w * 3, 4) in image pixels for each map: by row, column, ratio; always float32."""
         return [
-            _anchors(each.shape[-2], each.shape[-1], stride, each.device)
+            _anchors(each.shape[-2], each.shape[-1], stride, self.anchor_scale * stride, each.device)
             for each, stride in zip(maps, STRIDES, strict=True)
         ]
 
@@ -232,8 +235,7 @@ def region_levels(regions: Tensor) -> Tensor:
     return (side / FINEST_ROI + 1e-6).log2().floor().clamp(0, ROI_LEVELS - 1).long()
 
 
-def _anchors(height: int, width: int, stride: int, device: torch.device) -> Tensor:
-    side = ANCHOR_SCALE * stride
+def _anchors(height: int, width: int, stride: int, side: int, device: torch.device) -> Tensor:
     ratio = torch.tensor(ANCHOR_RATIOS, device=device).sqrt()
     half = torch.stack((side / ratio, side * ratio), 1) / 2
     shape = torch.cat((-half, half), 1)

@@ -118,6 +118,15 @@ def test_anchors_are_the_official_ones(golden_arrays):
         torch.testing.assert_close(anchors, golden[f"grid{level}"], atol=1e-4, rtol=1e-6)
 
 
+def test_anchors_can_be_smaller_for_smaller_objects():
+    maps = [torch.zeros(1, 1, 2, 2)] * 5
+    official = build_network("oriented_rcnn_l0", num_classes=1).rpn_head.anchors(maps)
+    halved = build_network("oriented_rcnn_l0", num_classes=1, anchor_scale=4).rpn_head.anchors(maps)
+    for whole, half in zip(official, halved, strict=True):
+        torch.testing.assert_close(half[:, :2] + half[:, 2:], whole[:, :2] + whole[:, 2:])
+        torch.testing.assert_close(half[:, 2:] - half[:, :2], (whole[:, 2:] - whole[:, :2]) / 2)
+
+
 def test_sizes_are_parameters_and_any_shape_and_batch_works():
     network = build_network(
         "oriented_rcnn_l0", num_classes=3, neck_channels=16, rpn_channels=8, head_channels=24, proposals=50
