@@ -110,7 +110,7 @@ def _network_seconds(path: str) -> float:
     with open_for_model(RasterSource(path), card, Report()) as source:
         plan = plan_tiles(source.grid.width, source.grid.height, card.tile_size, card.overlap)
         tiles = [source.read(tile) for tile in plan]
-    predict = detector(network, card, device, resolve_precision("auto", device))
+    predict = detector(network, card, device, resolve_precision("auto", device), card.threshold, card.merge_iou)
     predict(tiles[:1])
     began = time.perf_counter()
     for tile in tiles:

@@ -24,8 +24,8 @@ DONE, FAILED, WRONG_USE, CANCELLED = 0, 1, 2, 3
 
 COMMANDS = {
     "detect": "detect airport.tif --output boxes.gpkg",
-    "finetune": "finetune --data dataset --init detect-demo-l0 --output my-model",
-    "evaluate": "evaluate --data dataset --model my-model --output report",
+    "finetune": "finetune --task detect --data dataset --init detect-demo-l0 --output my-model",
+    "evaluate": "evaluate --task detect --data dataset --model my-model --output report",
 }
 MODEL_COMMANDS = {
     "download": ("download-model", "models download detect-dota10-l2 --accept-licence"),

@@ -2,6 +2,8 @@
 """Boxes in pixels become polygons on the ground, with what an analyst wants to know of them."""
 
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Sequence
 
@@ -76,13 +78,17 @@ def detections_to_frame(
 def write_vector(path: str | os.PathLike, frame: geopandas.GeoDataFrame, layer_name: str) -> None:
     """Write polygons as a layer of a new GeoPackage, also when there are none.
 
+    It is made in a folder for temporary files: pyogrio takes some signs that names may have, "!" and ";", as its own.
+
     Raises:
         InputError: the file cannot be written.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-            pyogrio.write_dataframe(frame, path, layer=layer_name, geometry_type="Polygon", **GEOPACKAGE)
+            plain = os.path.join(folder, "layer.gpkg")
+            pyogrio.write_dataframe(frame, plain, layer=layer_name, geometry_type="Polygon", **GEOPACKAGE)
+            shutil.move(plain, path)
     except (DataSourceError, OSError) as error:
         raise InputError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
 

@@ -137,7 +137,7 @@ class DetectRequest:
 class FinetuneRequest:
     """Train a model on a labelled dataset."""
 
-    task: str = option("detect", choices=("detect",))
+    task: str = option("what the model shall do", choices=("detect",))
     data: str = option("dataset folder with train/ and val/", metavar="DIR")
     output: str = option("folder for the model, its card and the log", metavar="DIR")
     init: str = option("id of the model to start from; 'none' starts from scratch", "")
@@ -181,7 +181,7 @@ class FinetuneRequest:
 class EvaluateRequest:
     """Measure a model on a labelled dataset."""
 
-    task: str = option("detect", choices=("detect",))
+    task: str = option("what the model does", choices=("detect",))
     data: str = option("dataset folder", metavar="DIR")
     output: str = option("folder for metrics.json", metavar="DIR")
     model: str = option("id of the model (see 'models list')", "")

@@ -62,6 +62,6 @@ def find_objects(
         replace(tile, width=min(tile_size, grid.width), height=min(tile_size, grid.height))  # what is beyond is empty
         for tile in plan_tiles(grid.width, grid.height, tile_size, overlap)
     ]
-    predict = detector(network, card, computer.device, computer.precision)
+    predict = detector(network, card, computer.device, computer.precision, collector.threshold, collector.nms_iou)
     throughput = run_over_tiles(source, tiles, predict, collector, computer.batch_size, report)
     return collector.finish(), throughput

@@ -22,6 +22,7 @@ from model_runner.rotated_boxes.overlap import class_wise_rotated_nms, overlappi
 
 EDGE_MARGIN = 4.0  # pixels: the finest stride of the network, the least that separates a box from an edge
 COVERED_SHARE = 0.3  # of a cut box, from which a whole box of its class is taken for the same object
+COVERED_SHARE_OF_OTHERS = 0.6  # the same for a box of another class: a piece of a plane may pass for a vehicle
 
 
 class Detections(NamedTuple):
@@ -37,9 +38,18 @@ class Detections(NamedTuple):
 
 
 def detector(
-    network: torch.nn.Module, card: ModelCard, device: torch.device, precision: torch.dtype
+    network: torch.nn.Module,
+    card: ModelCard,
+    device: torch.device,
+    precision: torch.dtype,
+    threshold: float,
+    nms_iou: float,
 ) -> Callable[[list[TileInput]], list[Detections]]:
-    """The function that predicts a batch of tiles, as the engine wants it."""
+    """The function that predicts a batch of tiles, as the engine wants it.
+
+    The network, which may have served other runs, is set to the smallest score and the overlap of this one.
+    """
+    network.roi_head.score_threshold, network.roi_head.nms_threshold = threshold, nms_iou
     return partial(_predict, network, card, device, precision)
 
 
@@ -63,15 +73,15 @@ class DetectionCollector:
     """
 
     def __init__(self, threshold: float, nms_iou: float, labels: tuple[int, ...] = ()) -> None:
-        self._threshold = threshold
-        self._nms_iou = nms_iou
+        self.threshold = threshold
+        self.nms_iou = nms_iou
         self._labels = torch.tensor(labels, dtype=torch.int64)
         self._found = [Detections(torch.zeros(0, 5), torch.zeros(0), torch.zeros(0, dtype=torch.int64))]
         self._cut = [torch.zeros(0, dtype=torch.bool)]
 
     def add(self, tile: Tile, pixels: TileInput, prediction: Detections) -> None:
         """Take a tile's detections (tile pixels), without those whose centre has no data."""
-        keep = prediction.scores >= self._threshold
+        keep = prediction.scores >= self.threshold
         if len(self._labels):
             keep &= torch.isin(prediction.labels, self._labels)
         found = prediction.only(keep)
@@ -83,7 +93,7 @@ class DetectionCollector:
     def finish(self) -> Detections:
         """The merged detections in working pixels (float64 boxes), best score first."""
         found = Detections(*(torch.cat(parts) for parts in zip(*self._found, strict=True)))
-        return merge(found, torch.cat(self._cut), self._nms_iou)
+        return merge(found, torch.cat(self._cut), self.nms_iou)
 
 
 def touches_inner_edge(boxes: Tensor, tile: Tile) -> Tensor:
@@ -128,16 +138,16 @@ def _canonical_order(found: Detections) -> Tensor:
 
 
 def _covered_by_whole(found: Detections, cut: Tensor) -> Tensor:
-    """(n,) which cut boxes lie, for the most part, in a whole box of their class."""
+    """(n,) which cut boxes are pieces of what a whole box shows, mostly one of their class."""
     first, second = overlapping_pairs(found.boxes).unbind(1)
-    same_class = found.labels[first] == found.labels[second]
-    mixed = same_class & (cut[first] != cut[second])
+    mixed = cut[first] != cut[second]
     first, second = first[mixed], second[mixed]
     piece = torch.where(cut[first], first, second)
     whole = torch.where(cut[first], second, first)
     share = paired_iof(found.boxes[piece], found.boxes[whole])
     covered = torch.zeros_like(cut)
-    covered[piece[share >= COVERED_SHARE]] = True
+    same_class = found.labels[piece] == found.labels[whole]
+    covered[piece[share >= torch.where(same_class, COVERED_SHARE, COVERED_SHARE_OF_OTHERS)]] = True
     return covered
 
 

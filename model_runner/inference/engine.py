@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Tiles through a network: read ahead, compute in batches, survive a lack of memory, tell how far it is."""
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from model_runner.raster.tiling import Tile
 from model_runner.report import Report
 
 READERS = 2
+LACK_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 class TileSource(Protocol):
@@ -85,8 +87,10 @@ def run_over_tiles(
             before = time.perf_counter()
             try:
                 predictions = predict([pixels for _, pixels in batch])
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                batch_size = _smaller(batch_size, batch, report, error)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_lack_of_memory(error):
+                    raise
+                batch_size = _smaller(batch, report, error)
                 continue
             done.network_seconds += time.perf_counter() - before
             for (tile, pixels), prediction in zip(batch, predictions, strict=True):
@@ -135,7 +139,12 @@ def _read_ahead(source: TileSource, tiles: Sequence[Tile], ahead: int) -> Iterat
                 reading.cancel()
 
 
-def _smaller(batch_size: int, batch: list, report: Report, error: BaseException) -> int:
+def _is_lack_of_memory(error: BaseException) -> bool:
+    """PyTorch has an exception of its own for GPUs only; on processors the text alone tells."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(LACK_OF_MEMORY.search(str(error)))
+
+
+def _smaller(batch: list, report: Report, error: BaseException) -> int:
     """Half the batch that did not fit."""
     if len(batch) == 1:
         raise OutOfMemory(

@@ -11,6 +11,7 @@ from model_runner.raster.source import RasterSource, open_source
 from model_runner.report import Report
 
 ROUNDING = 0.01  # share by which a resolution may miss the model's range
+MOST_OBLONG = 1.05  # longer over shorter side of a pixel that passes for a square
 
 
 @contextmanager
@@ -49,10 +50,9 @@ def automatic_resolution(request: SourceRequest, card: ModelCard, report: Report
     """The ground resolution to work at when the user names none; None keeps the raster's own.
 
     A raster that is finer than the model has seen is averaged to the resolution at which the model works best. A
-    coarser one stays as it is, with a warning: details that are not there cannot be had.
+    coarser one stays as it is, with a warning: details that are not there cannot be had. Pixels that are no squares
+    on the ground, as those of geographic rasters far from the equator, become squares of their longer side.
     """
-    if card.resolution is None:
-        return None
     with open_source(
         request.path,
         band_count=len(card.bands),
@@ -60,16 +60,19 @@ def automatic_resolution(request: SourceRequest, card: ModelCard, report: Report
         extent=request.extent,
         extent_crs=request.extent_crs,
     ) as source:
-        metres = source.grid.metres_per_pixel
-    if metres is None:
+        sides = source.grid.metres_along_axes_at(source.grid.width / 2, source.grid.height / 2)
+    if sides is None:
         return None
-    if _knows(card.resolution, metres):
+    metres, known = max(sides), card.resolution
+    if known and metres < known.finest * (1 - ROUNDING):
+        report.log("info", f"{_known(card)}; the raster's {metres:.3g} m are averaged to {known.best:g} m.")
+        return known.best
+    if known and not _knows(known, metres):
+        report.log("warning", f"{_known(card)}; the raster has {metres:.3g} m: do not expect it to find anything.")
+    if metres <= MOST_OBLONG * min(sides):
         return None
-    if metres < card.resolution.finest:
-        report.log("info", f"{_known(card)}; the raster's {metres:.3g} m are averaged to {card.resolution.best:g} m.")
-        return card.resolution.best
-    report.log("warning", f"{_known(card)}; the raster has {metres:.3g} m: do not expect it to find anything.")
-    return None
+    report.log("info", f"The raster's pixels measure {sides[0]:.3g} x {sides[1]:.3g} m; they are made squares.")
+    return metres
 
 
 def _knows(resolution: Resolution, metres: float) -> bool:

@@ -108,7 +108,19 @@ def _to_raster_crs(grid: WorkingGrid, extent: Sequence[float], extent_crs: str |
         raise InputError(
             f"The extent in {extent_crs} reaches beyond the raster's reference system; choose a smaller one."
         )
-    return bounds
+    return _turned_to_the_raster(grid, bounds) if grid.reference_system.is_geographic else bounds
+
+
+def _turned_to_the_raster(grid: WorkingGrid, bounds: tuple[float, ...]) -> tuple[float, ...]:
+    """Bounds in degrees, moved by full turns of the Earth to where the raster's longitudes are."""
+    left, bottom, right, top = bounds
+    turn = 360 / np.degrees(grid.reference_system.axis_info[0].unit_conversion_factor)
+    if right < left:
+        right += turn
+    corners = grid.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (grid.width, grid.height))
+    middle = (corners[:, 0].min() + corners[:, 0].max()) / 2
+    turns = round((middle - (left + right) / 2) / turn) * turn
+    return left + turns, bottom, right + turns, top
 
 
 def factors_for_resolution(grid: WorkingGrid, window: Window, resolution: float, name: str) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 
 import geopandas
 import numpy as np
+import pyproj
 import shapely
 from affine import Affine
 from pyogrio.errors import DataSourceError
@@ -30,20 +31,25 @@ class PolygonMask:
             polygons, lambda points: np.stack(to_pixels @ (points[:, 0], points[:, 1]), axis=1)
         )
         self._polygons = polygons[shapely.intersects(polygons, shapely.box(0, 0, grid.width, grid.height))]
+        self._index = shapely.STRtree(self._polygons)
         if not len(self._polygons):
             raise InputError("The polygons of the mask do not touch the part of the raster that is looked at.")
 
     def touches(self, x: int, y: int, width: int, height: int) -> bool:
         """Whether a polygon touches a window of the grid, in working pixels."""
-        return bool(shapely.intersects(self._polygons, shapely.box(x, y, x + width, y + height)).any())
+        return bool(len(self._near(x, y, width, height)))
 
     def inside(self, x: int, y: int, width: int, height: int) -> np.ndarray:
         """(height, width) the pixels of a window whose centre lies in a polygon."""
-        near = shapely.clip_by_rect(self._polygons, x - 1, y - 1, x + width + 1, y + height + 1)
+        near = shapely.clip_by_rect(self._near(x, y, width, height), x - 1, y - 1, x + width + 1, y + height + 1)
         near = near[~shapely.is_empty(near)]
         if not len(near):
             return np.zeros((height, width), dtype=bool)
         return rasterize(near, (height, width), transform=Affine.translation(x, y), dtype=np.uint8).astype(bool)
+
+    def _near(self, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """The polygons that touch a window."""
+        return self._polygons[self._index.query(shapely.box(x, y, x + width, y + height), predicate="intersects")]
 
 
 def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
@@ -53,12 +59,26 @@ def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
     except (DataSourceError, OSError, ValueError) as error:
         raise InputError(f"The mask {path} cannot be read: {' '.join(str(error).split())}") from error
     geometry = frame.geometry if isinstance(frame, geopandas.GeoDataFrame) else geopandas.GeoSeries()
-    if grid.crs is not None and geometry.crs is not None:
-        geometry = geometry.to_crs(grid.reference_system)
     polygons = _parts_with_area(shapely.force_2d(geometry[~geometry.isna()].to_numpy()))
     if not len(polygons):
         raise InputError(f"The mask {path} holds no polygon.")
-    return _parts_with_area(shapely.make_valid(polygons))
+    polygons = _parts_with_area(shapely.make_valid(polygons))
+    if grid.crs is not None and geometry.crs is not None and geometry.crs != grid.reference_system:
+        near = _near_the_grid(geopandas.GeoSeries(polygons, crs=geometry.crs), grid)
+        polygons = _parts_with_area(near.to_crs(grid.reference_system).to_numpy())
+    return polygons
+
+
+def _near_the_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> geopandas.GeoSeries:
+    """Polygons cut to the grid's surroundings: corners far away may have no place in its reference system."""
+    corners = grid.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (grid.width, grid.height))
+    bounds = (*corners.min(axis=0), *corners.max(axis=0))
+    transformer = pyproj.Transformer.from_crs(grid.reference_system, geometry.crs, always_xy=True)
+    left, bottom, right, top = transformer.transform_bounds(*bounds)
+    if not np.isfinite([left, bottom, right, top]).all() or right < left:  # across a pole or the antimeridian
+        return geometry
+    margin = max(right - left, top - bottom)
+    return geometry.clip_by_rect(left - margin, bottom - margin, right + margin, top + margin)
 
 
 def _parts_with_area(geometry: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         InputError: the folder is missing or not writable, or the file there cannot be replaced.
     """
     target = Path(path)
-    _refuse_unwritable(target)
+    refuse_unwritable(target)
     unfinished = target.with_name(f".{target.stem}.{uuid4().hex[:12]}{target.suffix}")
     try:
         yield unfinished
@@ -36,7 +36,13 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         _remove([unfinished, *_sidecars(unfinished)])
 
 
-def _refuse_unwritable(target: Path) -> None:
+def refuse_unwritable(path: str | os.PathLike) -> None:
+    """Say before hours of work that a result could not be put there.
+
+    Raises:
+        InputError: the folder is missing or not writable, or there is a folder of that name.
+    """
+    target = Path(path)
     if not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: there is no folder {target.parent}.")
     if target.is_dir():

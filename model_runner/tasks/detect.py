@@ -15,7 +15,7 @@ from model_runner.inference.detecting import choose_computer, find_objects
 from model_runner.inference.detections import DetectionCollector
 from model_runner.inference.opening import open_for_model
 from model_runner.model_store.loaded import loaded_model
-from model_runner.raster.writer import atomic
+from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.report import Report
 from model_runner.tasks.run_record import write_run_record
 
@@ -29,6 +29,7 @@ def detect(request: DetectRequest, report: Report) -> Finished:
     """
     began = time.perf_counter()
     run_id = uuid4().hex[:12]
+    refuse_unwritable(request.output)
     computer = choose_computer(request.compute, report)
     card, network = loaded_model(request.model, "detect", computer.device)
     refusal = card.refuse_classes(request.classes)

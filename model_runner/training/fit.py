@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.errors import InputError
+from model_runner.errors import Cancelled, InputError
 from model_runner.report import Report, TerminalReport
 from model_runner.training.module import FineTuning
 from model_runner.training.recipes import RECIPES
@@ -74,13 +74,17 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
         use_distributed_sampler=True,
         **_hardware(request),
     )
-    trainer.fit(
-        module,
-        _loader(training, recipe.collate, request, shuffle=True),
-        _loader(validation, recipe.collate, request, shuffle=False),
-        ckpt_path=_checkpoint_to_resume(output) if request.resume else None,
-        weights_only=True,
-    )
+    checkpoint = _checkpoint_to_resume(output) if request.resume else None
+    try:
+        trainer.fit(
+            module,
+            _loader(training, recipe.collate, request, shuffle=True),
+            _loader(validation, recipe.collate, request, shuffle=False),
+            ckpt_path=checkpoint,
+            weights_only=True,
+        )
+    except SystemExit as interrupted:  # what Lightning makes of Ctrl-C
+        raise Cancelled from interrupted
     return _best_of(best.best_model_path)
 
 

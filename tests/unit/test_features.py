@@ -152,6 +152,15 @@ def test_a_geopackage_has_schema_and_reference_system_also_when_empty(tmp_path, 
     assert again.geometry.geom_equals_exact(frame.geometry, 1e-9).all()
 
 
+def test_any_name_will_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "!mine; all" / "a!b;c#d%20?.gpkg"
+    path.parent.mkdir()
+    write_vector(path, frame_of([(50, 60, 30, 20, 0.5)]), "found")
+    assert [each.name for each in tmp_path.iterdir()] == ["!mine; all"]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
 def test_a_file_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be written") as refusal:
         write_vector(tmp_path / "no" / "found.gpkg", frame_of([]), "found")

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_runner.inference.detections import DetectionCollector, Detections, merge, touches_inner_edge
+from model_runner.inference.detections import DetectionCollector, Detections, detector, merge, touches_inner_edge
+from model_runner.networks import build_network
 from model_runner.raster.tiling import plan_tiles
 from model_runner.rotated_boxes.geometry import corners, from_quadrilaterals
 from model_runner.rotated_boxes.overlap import pairwise_iou
@@ -108,7 +109,15 @@ def test_a_cut_box_that_nobody_sees_whole_stays():
 
 def test_classes_do_not_suppress_each_other():
     rows = [(50, 50, 40, 20, 0.3, 0.8, 0), (50, 50, 40, 20, 0.3, 0.7, 1)]
-    assert len(merge(detections(*rows), torch.tensor([False, True]), 0.1).scores) == 2
+    assert len(merge(detections(*rows), torch.tensor([False, False]), 0.1).scores) == 2
+
+
+def test_a_cut_piece_loses_to_the_whole_object_that_covers_it_whatever_it_was_taken_for():
+    whole = (100.0, 50.0, 60.0, 40.0, 0.0, 0.6, 0)
+    wing = (120.0, 50.0, 15.0, 8.0, 0.0, 0.9, 1)
+    beside = (133.0, 50.0, 15.0, 8.0, 0.0, 0.8, 1)  # 0.3 of it covered
+    found = merge(detections(whole, wing, beside), torch.tensor([False, True, True]), 0.1)
+    assert found.scores.tolist() == pytest.approx([0.8, 0.6])
 
 
 def test_edges_of_the_raster_are_no_inner_edges():
@@ -145,3 +154,12 @@ def test_no_detections_are_a_result_too():
     found = DetectionCollector(0.5, 0.1).finish()
     assert found.boxes.shape == (0, 5)
     assert found.scores.shape == found.labels.shape == (0,)
+
+
+def test_the_limits_of_a_run_reach_the_network():
+    network = build_network("oriented_rcnn_l0", num_classes=1, neck_channels=8, rpn_channels=8, head_channels=8)
+    detector(network, None, torch.device("cpu"), torch.float32, threshold=0.02, nms_iou=0.5)
+    boxes = torch.tensor([[50.0, 50, 40, 20, 0], [50.0, 58, 40, 20, 0], [150.0, 50, 40, 20, 0]])  # IoU 0.43
+    logits = torch.tensor([[3.0, 0.0], [2.0, 0.0], [-3.7, 0.0]])  # the last one's score is 0.024
+    found = network.roi_head.detections(logits, torch.zeros(3, 5), boxes, (100, 200))
+    assert len(found.scores) == 3

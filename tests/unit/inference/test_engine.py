@@ -64,13 +64,21 @@ def test_every_tile_with_data_is_predicted_once_and_in_order(batch_size):
     assert done.tiles + done.skipped == len(TILES)
 
 
-def test_a_lack_of_memory_halves_the_batch_and_loses_nothing():
+@pytest.mark.parametrize(
+    "lack",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_a_lack_of_memory_halves_the_batch_and_loses_nothing(lack):
     sizes = []
 
     def predict(tiles):
         sizes.append(len(tiles))
         if len(tiles) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise lack
         return column_of(tiles)
 
     collector, listener = Listing(), Listener()
@@ -86,6 +94,14 @@ def test_a_tile_that_does_not_fit_alone_ends_the_run_with_a_remedy():
         raise MemoryError
 
     with pytest.raises(OutOfMemory, match="smaller tile size"):
+        run_over_tiles(FakeSource(), TILES, predict, Listing(), 2, Report())
+
+
+def test_other_errors_of_the_network_end_the_run():
+    def predict(tiles):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
         run_over_tiles(FakeSource(), TILES, predict, Listing(), 2, Report())
 
 

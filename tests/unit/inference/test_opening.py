@@ -34,8 +34,8 @@ class Lines(Report):
 def opened(make_raster):
     """Opens a raster of square pixels: its working resolution in metres and the warnings."""
 
-    def look(metres, **options):
-        transform = Affine(metres, 0, 400_000, 0, -metres, 5_800_000)
+    def look(metres, height=None, **options):
+        transform = Affine(metres, 0, 400_000, 0, -(height or metres), 5_800_000)
         raster = make_raster("a.tif", np.full((3, 64, 64), 9, np.uint8), transform=transform)
         report = Lines()
         with open_for_model(RasterSource(raster, **options), CARD, report) as source:
@@ -70,3 +70,10 @@ def test_a_chosen_resolution_is_obeyed_and_an_unknown_one_is_told(opened, chosen
     assert worked_at == pytest.approx(chosen, rel=0.1)
     assert bool(warnings) != known
     assert all(f"you chose {chosen:g} m" in each and UNKNOWN in each for each in warnings)
+
+
+@pytest.mark.parametrize(("width", "height", "side"), [(0.3, 0.31, 0.305), (0.12, 0.3, 0.3), (0.5, 0.25, 0.5)])
+def test_pixels_that_are_no_squares_become_squares_of_their_longer_side(opened, width, height, side):
+    worked_at, warnings = opened(width, height)
+    assert worked_at == pytest.approx(side, rel=0.03)
+    assert not warnings

@@ -73,6 +73,28 @@ def test_an_extent_in_another_reference_system_is_transformed(make_raster, form)
     assert 5_799_995 <= top <= 5_799_996
 
 
+@pytest.mark.parametrize(
+    ("extent", "extent_crs"),
+    [((-179.98, 0.01, -179.97, 0.02), "EPSG:4326"), ((180.02, 0.01, 180.03, 0.02), "OGC:CRS84")],
+)
+def test_extents_beyond_the_antimeridian_are_found(make_raster, extent, extent_crs):
+    transform = Affine(0.001, 0, 179.95, 0, -0.001, 0.1)
+    path = make_raster("a.tif", np.ones((3, 100, 100), np.uint8), transform=transform, crs="EPSG:4326")
+    grid, _, _ = look(path, extent=extent, extent_crs=extent_crs)
+    corners = grid.to_ground_points(np.array([[0, 0], [grid.width, grid.height]]))
+    assert corners == pytest.approx(np.array([[180.02, 0.02], [180.03, 0.01]]), abs=0.0011)
+
+
+def test_an_extent_across_the_antimeridian_keeps_its_side(make_raster):
+    transform = Affine(0.001, 0, 179, 0, -0.001, 0.1)
+    path = make_raster("a.tif", np.ones((3, 100, 2000), np.uint8), transform=transform, crs="EPSG:4326")
+    to_utm = pyproj.Transformer.from_crs(4326, 32660, always_xy=True)
+    (west, south), (east, north) = to_utm.transform(179.9, 0.02), to_utm.transform(180.1, 0.08)
+    grid, _, _ = look(path, extent=(west, south, east, north), extent_crs="EPSG:32660")
+    assert grid.width == pytest.approx(200, abs=3)
+    assert grid.to_ground.c == pytest.approx(179.9, abs=0.002)
+
+
 def test_an_extent_elsewhere_is_refused(make_raster):
     message = refusal(make_raster("a.tif", PIXELS), extent=(0, 0, 10, 10))
     assert "0,0,10,10 in EPSG:32633 does not touch" in message

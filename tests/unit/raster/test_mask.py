@@ -55,6 +55,11 @@ def test_polygons_in_another_reference_system_are_transformed(make_raster, make_
     np.testing.assert_array_equal(valid(make_raster("a.tif", PIXELS), make_mask(degrees, "EPSG:4326")), EXPECTED)
 
 
+def test_a_polygon_of_half_the_world_covers_what_lies_in_it(make_raster, make_mask):
+    world = make_mask([shapely.box(-179, -89, 179, 89)], "EPSG:4326")
+    assert valid(make_raster("a.tif", PIXELS), world).all()
+
+
 def test_parts_holes_and_overlaps(make_raster, make_mask):
     hole = shapely.difference(BOX, shapely.box(400_008, 5_799_988, 400_010, 5_799_990))
     parts = shapely.MultiPolygon([hole, shapely.box(400_020, 5_799_985, 400_021, 5_799_986)])

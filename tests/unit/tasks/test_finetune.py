@@ -127,6 +127,15 @@ def test_training_goes_on_from_the_last_checkpoint(request_of, tmp_path):
         finetune(request_of(epochs=2, resume=True), Report())
 
 
+def test_an_interruption_is_a_cancellation(request_of):
+    class Impatient(Lines):
+        def check_cancelled(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Cancelled):
+        finetune(request_of(), Impatient())
+
+
 def test_resuming_needs_a_checkpoint(request_of):
     with pytest.raises(InputError, match=r"no checkpoint .*last\.ckpt.* leave --resume away"):
         finetune(request_of(resume=True), Report())
