@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ MOST_EXPORTED_PIXELS = 250_000_000
 FEATURES_AT_ONCE = 5000
 PICTURE_TYPES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
 EXPORT_OPTIONS = ["COMPRESS=LZW", "TILED=YES", "BIGTIFF=IF_SAFER"]
+NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|]')
 
 
 @contextmanager
@@ -268,8 +270,18 @@ def copy_features(layer: QgsVectorLayer, fields: QgsFields, sink: QgsFeatureSink
     hand_over()
 
 
-def copy_record_beside(destination: str, record: str) -> None:
-    """Keep the run record of a result that is a file, as ``NAME.run.json`` beside it."""
+def place_of(destination: str) -> tuple[Path, Optional[str]]:
+    """The file that a result is in, and its table where it was given one: others may then be in the same file.
+
+    What is no file (a layer in memory, a table on a server) gives a path at which there is none.
+    """
     path = Path(destination.partition("|")[0])
+    return path, QgsProviderRegistry.instance().decodeUri("ogr", destination).get("layerName") or None
+
+
+def copy_record_beside(destination: str, record: str) -> None:
+    """Keep the run record of a result that is a file, as ``NAME.run.json`` or ``NAME.TABLE.run.json`` beside it."""
+    path, table = place_of(destination)
     if path.is_file():
-        shutil.copyfile(record, path.with_suffix(".run.json"))
+        name = path.stem if table is None else f"{path.stem}.{NOT_IN_FILE_NAMES.sub('_', table)}"
+        shutil.copyfile(record, path.with_name(f"{name}.run.json"))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Sequence
 
 from qgis.core import (
@@ -17,9 +16,11 @@ from qgis.PyQt.QtGui import QColor
 
 from ..model_runner.contract.folders import PLUGIN_ROOT
 from ..model_runner.contract.model_card import ModelClass
+from .layers import place_of
 
 STYLES = PLUGIN_ROOT / "resources" / "styles"
 CLASS_FIELD = "class_name"
+STYLE_NAME = "LWGANet"
 
 
 def style_detections(layer: QgsVectorLayer, classes: Sequence[ModelClass]) -> None:
@@ -54,24 +55,37 @@ class DetectionStyler(QgsProcessingLayerPostProcessorInterface):
         style_detections(layer, self._classes)
 
 
-def write_style_beside(destination: str, classes: Sequence[ModelClass]) -> None:
-    """Write the style into the QML file from which QGIS takes the style of a file.
+def keep_style(destination: str, classes: Sequence[ModelClass]) -> None:
+    """Write the style of a result that is a file to where QGIS looks for it.
 
-    One that is there stays, and gets the classes that it lacks: a former run may have found others.
+    A file of its own has it in the QML file beside it. QGIS would draw all layers of a database by that, so that a
+    table has it within the database. A style that is there stays, and gets the classes that it lacks: a former run
+    may have found others.
     """
-    path = Path(destination.partition("|")[0])
-    style = path.with_suffix(".qml")
+    path, table = place_of(destination)
     if not path.is_file():
         return
     layer = QgsVectorLayer(destination, path.stem, "ogr")  # with the style that is there
-    if not style.exists():
+    beside = path.with_suffix(".qml")
+    if not (beside.exists() if table is None else layer.listStylesInDatabase()[0] > 0):
         style_detections(layer, classes)
-        layer.saveNamedStyle(str(style))
-        return
-    missing = _classes_not_drawn(layer.renderer(), classes)
-    if missing:
+    else:
+        missing = _classes_not_drawn(layer.renderer(), classes)
+        if not missing:
+            return
         _add_classes(layer.renderer(), missing)
-        layer.saveNamedStyle(str(style))
+    if table is None:
+        layer.saveNamedStyle(str(beside))
+    elif layer.dataProvider().isSaveAndLoadStyleToDatabaseSupported():
+        _save_in_database(layer)
+
+
+def _save_in_database(layer: QgsVectorLayer) -> None:
+    """Make the layer's style the default one of its table; others that the table has stay."""
+    related, ids, names, *_ = layer.listStylesInDatabase()
+    if STYLE_NAME in names[:related]:  # QGIS would ask the user whether to overwrite it
+        layer.deleteStyleFromDatabase(ids[names.index(STYLE_NAME)])
+    layer.saveStyleToDatabase(STYLE_NAME, "Classes in the colours of the model", True, "")
 
 
 def _classes_not_drawn(renderer: QgsFeatureRenderer, classes: Sequence[ModelClass]) -> list[ModelClass]:

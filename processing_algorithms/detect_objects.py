@@ -11,7 +11,7 @@ from qgis.core import (
 )
 
 from ..lwganet_qgis.layers import copy_record_beside
-from ..lwganet_qgis.styles import DetectionStyler, write_style_beside
+from ..lwganet_qgis.styles import DetectionStyler, keep_style
 from ..model_runner.contract.errors import InputError
 from ..model_runner.contract.model_card import find_cards
 from ..model_runner.contract.task_requests import DetectRequest
@@ -105,6 +105,6 @@ class DetectObjects(RunnerAlgorithm):
         layer_id = values.copy_features(finished.outputs["detections"], "OUTPUT", self._raster)
         found = [each for each in self._card.classes if finished.numbers.get(f"count_{each.name}", 0)]
         values.name_on_load(layer_id, "OUTPUT", f"Objects in {self._raster.name}", DetectionStyler(found))
-        write_style_beside(layer_id, found)
+        keep_style(layer_id, found)
         copy_record_beside(layer_id, finished.outputs["record"])
         return {"OUTPUT": layer_id}

@@ -289,6 +289,60 @@ def test_a_style_file_gets_the_classes_that_a_former_run_did_not_find(raster, fa
     assert categories[1].symbol().color().name() == "#1f78b4"
 
 
+def table_of(path, name):
+    from qgis.core import QgsVectorLayer
+
+    layer = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
+    assert layer.isValid()
+    return layer
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A GeoPackage with a layer that is not ours."""
+    from qgis.core import QgsCoordinateTransformContext, QgsVectorFileWriter
+
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.layerName = "fields"
+    path, layer = tmp_path / "project.gpkg", polygon_layer("EPSG:32633", "POLYGON((0 0, 1 0, 1 1, 0 0))")
+    QgsVectorFileWriter.writeAsVectorFormatV3(layer, str(path), QgsCoordinateTransformContext(), options)
+    return path
+
+
+def test_a_table_has_its_style_in_the_database_and_other_tables_look_as_before(raster, fake_runner, database):
+    run(INPUT=raster, OUTPUT=f"ogr:dbname='{database}' table=\"planes\" (geom)")
+    planes = table_of(database, "planes")
+    assert [category.value() for category in planes.renderer().categories()] == ["plane", "ship"]
+    assert planes.labelsEnabled()
+    assert table_of(database, "fields").renderer().type() == "singleSymbol"
+    assert not database.with_suffix(".qml").exists()
+
+
+def test_each_table_has_a_record_of_its_own(raster, fake_runner, database):
+    for table in ("planes", "a/b"):
+        run(INPUT=raster, OUTPUT=f"ogr:dbname='{database}' table=\"{table}\" (geom)")
+    assert {each.name for each in database.parent.glob("*.run.json")} == {
+        "project.planes.run.json",
+        "project.a_b.run.json",
+    }
+
+
+def test_a_style_in_the_database_gets_the_classes_that_a_former_run_did_not_find(raster, fake_runner, database):
+    output = f"ogr:dbname='{database}' table=\"planes\" (geom)"
+    run(INPUT=raster, OUTPUT=output)
+    layer = table_of(database, "planes")
+    layer.renderer().deleteCategory(1)
+    layer.renderer().updateCategoryLabel(0, "aeroplanes")
+    layer.saveStyleToDatabase("mine", "", True, "")
+    del layer
+    for _ in range(2):
+        run(INPUT=raster, OUTPUT=output)
+        layer = table_of(database, "planes")
+        labels = [category.label() for category in layer.renderer().categories()]
+        assert labels == ["aeroplanes", "ship"]
+        assert sorted(layer.listStylesInDatabase()[2]) == ["LWGANet", "mine"]
+
+
 def test_a_loaded_result_is_named_and_styled(raster, fake_runner):
     import processing
     from qgis.core import QgsProject
