@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterable, Iterator, Optional
 
 from osgeo import gdal
 from qgis.core import (
@@ -36,6 +37,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import Qt
 
 from ..model_runner.contract.errors import InputError
+from ..model_runner.contract.folders import data_folder
 
 MOST_EXPORTED_PIXELS = 250_000_000
 FEATURES_AT_ONCE = 5000
@@ -52,6 +54,20 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_files(paths: Iterable[str]) -> Path:
+    """Move files to a new folder among the user's data, where they stay, and return it.
+
+    Raises:
+        OSError: they cannot be written there.
+    """
+    place = data_folder() / "kept-results"
+    place.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y-%m-%d-%H%M-"), dir=place))
+    for path in paths:
+        shutil.move(path, str(folder))
+    return folder
 
 
 class RasterForRunner:
@@ -277,6 +293,20 @@ def place_of(destination: str) -> tuple[Path, Optional[str]]:
     """
     path = Path(destination.partition("|")[0])
     return path, QgsProviderRegistry.instance().decodeUri("ogr", destination).get("layerName") or None
+
+
+def refuse_incomplete(destination: str, features: int) -> None:
+    """Refuse a result that is a file and lacks features: where the disk is full, some formats do not say so.
+
+    Raises:
+        InputError: it does.
+    """
+    path, _ = place_of(destination)
+    if not path.is_file():
+        return
+    written = QgsVectorLayer(destination, path.stem, "ogr")
+    if not written.isValid() or 0 <= written.featureCount() < features:
+        raise InputError(f"The result was not fully written to {path}; is the disk full?")
 
 
 def copy_record_beside(destination: str, record: str) -> None:

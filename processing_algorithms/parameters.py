@@ -10,6 +10,7 @@ from typing import Any, Optional, Sequence
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsDataSourceUri,
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
@@ -27,12 +28,20 @@ from qgis.core import (
 )
 
 from ..lwganet_qgis import settings
-from ..lwganet_qgis.layers import RasterForRunner, copy_features, fields_of, open_vector, write_mask
+from ..lwganet_qgis.layers import (
+    RasterForRunner,
+    copy_features,
+    fields_of,
+    open_vector,
+    refuse_incomplete,
+    write_mask,
+)
 from ..model_runner.contract.errors import InputError, ModelError
 from ..model_runner.contract.model_card import DEFAULT_MODELS, ModelCard, find_cards
 from ..model_runner.contract.task_requests import DEVICES, PRECISIONS, Compute, RasterSource, Tiling
 
 PROVIDER_PREFIX = re.compile(r"[a-z]{2,}:")  # ogr:, postgres:, memory: …; one letter is a drive
+FOLDERS_AS_FILES = (".gdb",)
 FLOAT = QgsProcessingParameterNumber.Type.Double
 INTEGER = QgsProcessingParameterNumber.Type.Integer
 
@@ -227,21 +236,34 @@ class ParameterReader:
                     )
 
     def refuse_bad_destination(self, name: str) -> None:
-        """Refuse, before hours of computing, a file to write in a folder that is missing or must not be written.
+        """Refuse, before hours of computing, a file to write that cannot be one.
 
         Raises:
-            InputError: the folder is unusable.
+            InputError: its folder is missing or must not be written, or there is something in its place.
         """
-        given = self._parameters.get(name)
-        if isinstance(given, QgsProcessingOutputLayerDefinition):
-            given = given.sink.staticValue()
-        if not isinstance(given, str) or given == QgsProcessing.TEMPORARY_OUTPUT or PROVIDER_PREFIX.match(given):
+        path = self._file_to_write(name)
+        if path is None:
             return
-        folder = Path(given).absolute().parent
+        folder = path.parent
         if not folder.is_dir():
             raise InputError(f"The folder {folder} for the result does not exist; create it or choose another.")
         if not os.access(folder, os.W_OK):
             raise InputError(f"The folder {folder} for the result may not be written; choose another.")
+        if path.is_dir() and path.suffix.lower() not in FOLDERS_AS_FILES:
+            raise InputError(f"{path}, chosen for the result, is a folder; choose a file.")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise InputError(f"The file {path}, chosen for the result, may not be written; choose another.")
+
+    def _file_to_write(self, name: str) -> Optional[Path]:
+        """The file that shall hold a result, a table's too; None where the result shall be in no file."""
+        given = self._parameters.get(name)
+        if isinstance(given, QgsProcessingOutputLayerDefinition):
+            given = given.sink.staticValue()
+        if not isinstance(given, str) or given == QgsProcessing.TEMPORARY_OUTPUT:
+            return None
+        if given.startswith("ogr:"):
+            given = QgsDataSourceUri(given[len("ogr:") :]).database() or given[len("ogr:") :]
+        return None if PROVIDER_PREFIX.match(given) else Path(given).absolute()
 
     def raster(self, name: str) -> RasterForRunner:
         """The chosen raster layer; on the main thread only.
@@ -321,6 +343,8 @@ class ParameterReader:
         if sink is None:
             raise InputError(self._algorithm.invalidSinkError(self._parameters, name))
         copy_features(layer, fields, sink)
+        del sink  # closes the file
+        refuse_incomplete(layer_id, layer.featureCount())
         in_memory = self._context.temporaryLayerStore().mapLayer(layer_id)
         if in_memory is not None:
             in_memory.setCrs(crs)  # QGIS 3.22 gives layers without a reference system one of degrees

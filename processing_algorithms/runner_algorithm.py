@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Any, Iterable
+from textwrap import shorten
+from typing import Any, Iterable, Iterator
 
 from qgis.core import QgsProcessingAlgorithm, QgsProcessingException, QgsProcessingFeedback
 
 from ..lwganet_qgis import settings
 from ..lwganet_qgis.follow import follow
-from ..lwganet_qgis.layers import scratch_folder
+from ..lwganet_qgis.layers import keep_files, scratch_folder
 from ..lwganet_qgis.runner_environment import runner_python
 from ..model_runner.contract.errors import RunnerError
 from ..model_runner.contract.folders import PLUGIN_ROOT
@@ -20,6 +22,7 @@ from ..model_runner.contract.model_card import ModelCard, find_cards
 from .parameters import ParameterReader
 
 HELP = PLUGIN_ROOT / "resources" / "help"
+LONGEST_REASON = 400
 
 
 class Algorithm(QgsProcessingAlgorithm):
@@ -113,9 +116,31 @@ class RunnerAlgorithm(Algorithm):
         try:
             with scratch_folder() as folder:
                 finished = follow(self.TASK, self.request(values, folder, feedback), feedback)
-                return {**numbers_for_models(finished), **self.deliver(finished, values)}
+                with _kept_on_failure(finished, folder):
+                    return {**numbers_for_models(finished), **self.deliver(finished, values)}
         except RunnerError as error:
             raise QgsProcessingException(str(error)) from error
+
+
+@contextmanager
+def _kept_on_failure(finished: Finished, folder: Path) -> Iterator[None]:
+    """Keep what was computed in ``folder`` if it cannot be delivered: it may have taken hours.
+
+    Raises:
+        QgsProcessingException: it could not; the text names the place.
+    """
+    try:
+        yield
+    except (RunnerError, QgsProcessingException, OSError) as error:
+        computed = [path for path in finished.outputs.values() if Path(path).parent == folder and Path(path).is_file()]
+        if not computed:
+            raise
+        reason = shorten(str(error), LONGEST_REASON, placeholder=" …").rstrip(".")
+        try:
+            kept = keep_files(computed) / Path(computed[0]).name
+        except OSError as another:
+            raise QgsProcessingException(f"{reason}. Nor can the result be kept elsewhere: {another}.") from error
+        raise QgsProcessingException(f"{reason}. What was computed is kept in {kept}.") from error
 
 
 def models_in_help(cards: Iterable[ModelCard]) -> str:

@@ -168,6 +168,68 @@ def test_a_destination_that_cannot_be_written_is_refused_early(raster, fake_runn
     assert "may not be written" in refusal(INPUT=raster, OUTPUT=str(missing / "boxes.gpkg"))
 
 
+def test_a_table_in_a_file_that_cannot_be_is_refused_early(raster, fake_runner, tmp_path):
+    def table_in(path):
+        return f"ogr:dbname='{path}' table=\"a\" (geom)"
+
+    missing, folder = tmp_path / "results", tmp_path / "folder.gpkg"
+    text = f"The folder {missing} for the result does not exist; create it or choose another."
+    assert refusal(INPUT=raster, OUTPUT=table_in(missing / "boxes.gpkg")) == text
+    folder.mkdir()
+    text = f"{folder}, chosen for the result, is a folder; choose a file."
+    assert refusal(INPUT=raster, OUTPUT=table_in(folder)) == refusal(INPUT=raster, OUTPUT=str(folder)) == text
+
+
+def test_a_destination_that_is_protected_is_refused_early(raster, fake_runner, tmp_path, monkeypatch):
+    output = tmp_path / "boxes.gpkg"
+    output.touch()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != output)  # to root everything may be written
+    text = f"The file {output}, chosen for the result, may not be written; choose another."
+    assert refusal(INPUT=raster, OUTPUT=str(output)) == text
+
+
+def kept_result(text):
+    """The layer in the file that an error names."""
+    from qgis.core import QgsVectorLayer
+
+    assert "\n" not in text
+    path = Path(text.partition(" What was computed is kept in ")[2].rstrip("."))
+    assert path.with_name("detections.run.json").read_text() == '{"stretch": null}'
+    return QgsVectorLayer(str(path), "kept", "ogr")
+
+
+def test_a_result_for_a_damaged_database_is_kept(raster, fake_runner, tmp_path, temporary_files):
+    damaged = tmp_path / "damaged.gpkg"
+    damaged.write_text("I am no database")
+    text = failure(INPUT=raster, OUTPUT=f"ogr:dbname='{damaged}' table=\"a\" (geom)")
+    assert str(damaged) in text
+    layer = kept_result(text)
+    assert layer.featureCount() == 2
+    assert (tmp_path / "home" / "kept-results") in Path(layer.source()).parents
+    assert not [*temporary_files.glob("**/lwganet-*")]
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp"])
+def test_a_result_that_the_disk_does_not_hold_is_kept(raster, fake_runner, tmp_path, monkeypatch, suffix):
+    import resource
+
+    from lwganet_qgis.processing_algorithms.parameters import ParameterReader
+
+    copy, limits = ParameterReader.copy_features, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def copy_to_a_full_disk(*arguments):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        try:
+            return copy(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    monkeypatch.setattr(ParameterReader, "copy_features", copy_to_a_full_disk)
+    text = failure(INPUT=raster, OUTPUT=str(tmp_path / f"boxes.{suffix}"))
+    assert len(text) < 700
+    assert kept_result(text).featureCount() == 2
+
+
 def test_a_destination_in_a_database_is_not_taken_for_a_folder(raster, fake_runner, tmp_path):
     results = run(INPUT=raster, OUTPUT=f"ogr:dbname='{tmp_path}/all.gpkg' table=\"boxes\" (geom)")
     assert results["OUTPUT"] == f"{tmp_path}/all.gpkg|layername=boxes"
