@@ -57,6 +57,11 @@ def end_runner() -> None:
     _client.shut_down()
 
 
+def renew_runner() -> None:
+    """Have the next job start another runner, with the settings of that time; a job that is under way goes on."""
+    _client.renew()
+
+
 class Narrator:
     """Tells a feedback what a runner tells."""
 

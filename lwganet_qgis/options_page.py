@@ -11,7 +11,7 @@ from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox
 from ..model_runner.contract.folders import environment_folder
 from ..model_runner.contract.task_requests import DEVICES
 from . import settings
-from .follow import end_runner
+from .follow import renew_runner
 from .provider import ICON_FILE
 
 
@@ -54,8 +54,14 @@ class OptionsPage(QgsOptionsPageWidget):
         form.addRow(hint)
 
     def apply(self):
-        store = QgsSettings()
+        store, before = QgsSettings(), _of_the_runner()
         store.setValue(settings.RUNNER_PYTHON, self._python.filePath().strip())
         store.setValue(settings.DEVICE, self._device.currentText().strip() or "auto")
         store.setValue(settings.IDLE_MINUTES, self._idle.value())
-        end_runner()
+        if _of_the_runner() != before:  # QGIS applies every page, also one that nobody looked at
+            renew_runner()
+
+
+def _of_the_runner() -> tuple[str, int]:
+    """The settings with which a runner is started."""
+    return settings.chosen_runner_python(), settings.idle_minutes()

@@ -48,6 +48,7 @@ class RunnerClient:
         self._start_seconds = start_seconds
         self._cancel_seconds = cancel_seconds
         self._runner: Optional[RunnerProcess] = None
+        self._is_stale = False
         self._turn = Lock()
         self._job_numbers = count(1)
 
@@ -65,6 +66,7 @@ class RunnerClient:
             JobCancelled: the job was cancelled.
         """
         with self._turn_of_our_own(is_cancelled):
+            self._end_if_stale()
             kept = self._runner is not None
             heard = False
 
@@ -87,6 +89,20 @@ class RunnerClient:
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.close()
+
+    def renew(self) -> None:
+        """Have the next job start another runner. One that works is left to its job, one that waits ends now."""
+        self._is_stale = True
+        if self._turn.acquire(blocking=False):
+            try:
+                self._end_if_stale()
+            finally:
+                self._turn.release()
+
+    def _end_if_stale(self) -> None:
+        if self._is_stale:
+            self._is_stale = False
+            self.shut_down()
 
     @contextmanager
     def _turn_of_our_own(self, is_cancelled: Callable[[], bool]) -> Iterator[None]:

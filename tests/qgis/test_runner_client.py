@@ -86,6 +86,27 @@ def test_the_next_job_finds_the_same_runner(client_of):
     assert len(client_of.processes) == 1
 
 
+def test_a_renewed_runner_finishes_its_job_and_serves_no_other(client_of):
+    client, told = client_of(), []
+
+    def renew_at_once(message):
+        told.append(message)
+        client.renew()
+
+    client.run("remove-model", REQUEST, renew_at_once, lambda: False)
+    assert [message.done for message in told if isinstance(message, Progress)] == list(range(20))
+    run(client)
+    run(client)
+    assert len(client_of.processes) == 2
+
+
+def test_a_renewed_runner_without_work_ends(client_of):
+    client = client_of()
+    run(client)
+    client.renew()
+    assert client_of.processes[0].poll() is not None
+
+
 def test_a_runner_that_died_between_jobs_is_replaced(client_of):
     client = client_of()
     run(client)
