@@ -26,6 +26,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingUtils,
     QgsProviderRegistry,
+    QgsRaster,
     QgsRasterBlockFeedback,
     QgsRasterFileWriter,
     QgsRasterLayer,
@@ -82,7 +83,7 @@ class RasterForRunner:
         self.name = layer.name()
         self.crs = layer.crs()
         self.is_picture = provider.dataType(1) in PICTURE_TYPES
-        self.band_count = 3 if self.is_picture else layer.bandCount()
+        self.band_count = 3 if self.is_picture else _count_bands(layer)
         self.path = _openable_path(layer)
         self.has_other_crs = self.crs.isValid() and self.crs != provider.crs()
         self._provider = provider.clone() if self.path is None else None
@@ -162,6 +163,12 @@ class RasterForRunner:
         if not feedback.isCanceled():
             _refuse_empty(path, self.name, self.is_picture)
         return path
+
+
+def _count_bands(layer: QgsRasterLayer) -> int:
+    """How many bands the layer has; like the runner, without those of opacity."""
+    meanings = [layer.dataProvider().colorInterpretation(1 + band) for band in range(layer.bandCount())]
+    return len(meanings) - meanings.count(QgsRaster.ColorInterpretation.AlphaBand)
 
 
 def _openable_path(layer: QgsRasterLayer) -> Optional[str]:

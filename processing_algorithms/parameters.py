@@ -202,7 +202,17 @@ class ParameterReader:
         return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
 
     def bands(self) -> tuple[int, ...]:
-        """The chosen bands; empty for the first ones."""
+        """The chosen bands, a list or a text such as ``4,3,2``; empty for the first ones.
+
+        Raises:
+            InputError: the text holds something else than numbers.
+        """
+        given = self._parameters.get("BANDS")
+        if isinstance(given, str):
+            parts = [part.strip() for part in re.split("[,;]", given) if part.strip()]
+            if not all(part.isdecimal() for part in parts):
+                raise InputError(f"The bands '{given}' are not numbers; write them like this: 4,3,2.")
+            return tuple(int(part) for part in parts)
         return tuple(self._algorithm.parameterAsInts(self._parameters, "BANDS", self._context))
 
     def card(self, name: str, task: str) -> ModelCard:

@@ -147,6 +147,28 @@ def test_a_raster_of_two_bands_is_refused_early_and_one_of_a_single_band_is_not(
     run(INPUT=grey)
 
 
+def test_a_band_of_opacity_is_not_counted(tmp_path, raster, fake_runner):
+    from osgeo import gdal
+
+    grey, two = str(tmp_path / "grey_alpha.tif"), str(tmp_path / "two_alpha.tif")
+    gdal.Translate(grey, raster, options="-b 1 -b 2 -colorinterp gray,alpha")
+    gdal.Translate(two, raster, options="-colorinterp gray,undefined,alpha")
+    run(INPUT=grey)
+    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster has 2."
+
+
+@pytest.mark.parametrize("text", ["3,2,1", "3;2;1", " 3, 2, 1 "])
+def test_bands_may_be_a_text(raster, fake_runner, text):
+    run(INPUT=raster, BANDS=text)
+    assert fake_runner.requests[0]["source"]["bands"] == [3, 2, 1]
+
+
+def test_bands_that_are_no_numbers_are_refused_early(raster, fake_runner):
+    assert refusal(INPUT=raster, BANDS="red,2,1") == (
+        "The bands 'red,2,1' are not numbers; write them like this: 4,3,2."
+    )
+
+
 def test_a_damaged_raster_is_not_called_missing(tmp_path, fake_runner):
     path = tmp_path / "damaged.tif"
     path.write_bytes(b"II*\0 and no more")
