@@ -42,6 +42,7 @@ from ..model_runner.contract.task_requests import DEVICES, PRECISIONS, Compute, 
 
 PROVIDER_PREFIX = re.compile(r"[a-z]{2,}:")  # ogr:, postgres:, memory: …; one letter is a drive
 FOLDERS_AS_FILES = (".gdb",)
+AUTHORITIES_OF_PROJ = ("EPSG", "ESRI", "IAU_2015", "IGNF", "NKG", "OGC")  # QGIS has others: USER and its plugins'
 FLOAT = QgsProcessingParameterNumber.Type.Double
 INTEGER = QgsProcessingParameterNumber.Type.Integer
 
@@ -378,4 +379,6 @@ class ParameterReader:
         crs = self._algorithm.parameterAsExtentCrs(self._parameters, "EXTENT", self._context)
         if not crs.isValid():
             return None
-        return crs.authid() or crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
+        if crs.authid().partition(":")[0] in AUTHORITIES_OF_PROJ:
+            return crs.authid()
+        return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)

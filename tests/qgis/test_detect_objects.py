@@ -106,6 +106,17 @@ def test_an_extent_keeps_its_reference_system(raster, fake_runner):
     assert source["extent_crs"] == "EPSG:3857"
 
 
+def test_an_extent_in_a_reference_system_of_the_users_brings_its_definition(raster, fake_runner):
+    from qgis.core import QgsCoordinateReferenceSystem, QgsRectangle, QgsReferencedRectangle
+
+    crs = QgsCoordinateReferenceSystem.fromProj("+proj=tmerc +lat_0=1 +lon_0=15 +k=1 +x_0=3 +y_0=4 +ellps=GRS80")
+    crs.saveAsUserCrs("of the user's own")
+    assert crs.authid().startswith("USER:")
+    run(INPUT=raster, EXTENT=QgsReferencedRectangle(QgsRectangle(0, 4480000, 20, 4480020), crs))
+    sent = fake_runner.requests[0]["source"]["extent_crs"]
+    assert QgsCoordinateReferenceSystem.fromWkt(sent).toProj() == crs.toProj()
+
+
 def test_an_extent_without_reference_system_is_in_the_rasters(raster, fake_runner):
     run(INPUT=raster, EXTENT="500000,500020,4599990,4600000")
     source = fake_runner.requests[0]["source"]
