@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional, Sequence
 
 from qgis.core import (
+    NULL,
     QgsCoordinateReferenceSystem,
     QgsDataSourceUri,
     QgsProcessing,
@@ -293,6 +294,7 @@ class ParameterReader:
         Raises:
             InputError: the model cannot work with it.
         """
+        self._refuse_empty_extent()
         bands = self.bands()
         refusal = None
         if bands:
@@ -304,6 +306,16 @@ class ParameterReader:
         )
         if refusal:
             raise InputError(refusal)
+
+    def _refuse_empty_extent(self) -> None:
+        """Refuse an extent without area, which QGIS does not tell from one that is not set."""
+        extent = self._extent()
+        if extent.isEmpty() and self._parameters.get("EXTENT") not in (None, "", NULL):
+            edges = (extent.xMinimum(), extent.xMaximum(), extent.yMinimum(), extent.yMaximum())
+            raise InputError(
+                f"The extent {','.join(f'{edge:.12g}' for edge in edges)} has no area; choose a larger one, or none "
+                "to look at all of the image."
+            )
 
     def raster_source(self, raster: RasterForRunner, folder: Path, feedback: QgsProcessingFeedback) -> RasterSource:
         """Which pixels of the raster to look at; ``folder`` is for files that must be made for the runner.

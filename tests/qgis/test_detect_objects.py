@@ -124,6 +124,23 @@ def test_an_extent_without_reference_system_is_in_the_rasters(raster, fake_runne
     assert source["extent_crs"] is None
 
 
+def test_an_extent_without_area_is_refused_early(raster, fake_runner):
+    from qgis.core import QgsRectangle
+
+    text = "has no area; choose a larger one, or none to look at all of the image."
+    assert refusal(INPUT=raster, EXTENT="500000,500000,4599990,4600000") == (
+        f"The extent 500000,500000,4599990,4600000 {text}"
+    )
+    for extent in ("500000,500010,4600000,4600000 [EPSG:32633]", QgsRectangle(500000, 4600000, 500000, 4600000)):
+        assert text in refusal(INPUT=raster, EXTENT=extent)
+
+
+@pytest.mark.parametrize("extent", [None, ""])
+def test_an_extent_that_is_not_set_is_all_of_the_raster(raster, fake_runner, extent):
+    run(INPUT=raster, EXTENT=extent)
+    assert fake_runner.requests[0]["source"]["extent"] is None
+
+
 def test_a_mask_in_memory_becomes_a_file(raster, fake_runner):
     mask = polygon_layer("EPSG:32633", "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))")
     run(INPUT=raster, MASK=mask)
