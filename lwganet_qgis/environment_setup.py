@@ -12,10 +12,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import Callable, Iterable, Iterator, Mapping, Optional, Sequence
+from typing import IO, Callable, Iterable, Iterator, Mapping, Optional, Sequence
 
 from ..model_runner.contract.folders import PLUGIN_ROOT, environment_folder
 from .runner_environment import MARK_FILE, PYTORCH_LOCKS, REQUIREMENTS, EnvironmentProblem, mark_of, python_in
@@ -28,6 +29,7 @@ PIP_INSTALL = (
     *("-s", "-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input"),
     *("--progress-bar", "off", "--disable-pip-version-check", "--no-warn-script-location"),
 )
+LEFTOVER = r"\.(new|old)-[a-z0-9_]{8}"  # of tempfile.mkdtemp
 PROBE = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"
 FAULTS = (
     (r"No space left on device|not enough space on the disk", "The disk is full; free some space and repeat."),
@@ -94,9 +96,17 @@ class Setup:
         """
         pytorch = fitting_pytorch() if pytorch == "auto" else pytorch
         place = environment_folder()
-        _refuse_bad_place(place.parent, NEEDED_BYTES[pytorch])
-        base = usable_python([base_python] if base_python else base_pythons())
-        self._tell(f"Creating the runner's environment in {place} with {base} …")
+        _refuse_protected(place.parent)
+        with _alone_at(place):
+            self._remove_leftovers(place)
+            _refuse_full_disk(place.parent, NEEDED_BYTES[pytorch])
+            base = usable_python([base_python] if base_python else base_pythons())
+            self._tell(f"Creating the runner's environment in {place} with {base} …")
+            self._build(place, base, pytorch)
+        self._tell("The environment is ready.")
+        return python_in(place)
+
+    def _build(self, place: Path, base: str, pytorch: str) -> None:
         building = Path(tempfile.mkdtemp(prefix=f"{place.name}.new-", dir=place.parent))
         try:
             self._run([base, "-s", "-m", "venv", "--clear", str(building)])
@@ -107,8 +117,13 @@ class Setup:
             _take_place(building, place)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-        self._tell("The environment is ready.")
-        return python_in(place)
+
+    def _remove_leftovers(self, place: Path) -> None:
+        """Remove what setups that were killed have left; nobody else's is there while we are alone at the place."""
+        names = re.compile(re.escape(place.name) + LEFTOVER)
+        for each in [each for each in place.parent.iterdir() if names.fullmatch(each.name)]:
+            self._tell(f"Removing {each}, which an interrupted setup has left.")
+            shutil.rmtree(each, ignore_errors=True)
 
     def diagnose(self, python: Path) -> None:
         """Run the runner's own diagnosis.
@@ -232,7 +247,7 @@ def _why_unusable(python: str) -> Optional[str]:
     return None if OLDEST_PYTHON <= version <= NEWEST_PYTHON else f"its version is {probe.stdout.strip()}"
 
 
-def _refuse_bad_place(folder: Path, needed_bytes: int) -> None:
+def _refuse_protected(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -241,6 +256,9 @@ def _refuse_bad_place(folder: Path, needed_bytes: int) -> None:
         raise EnvironmentProblem(
             f"The folder {folder} cannot be written ({error.strerror}); choose another with the variable LWGANET_HOME."
         ) from error
+
+
+def _refuse_full_disk(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise EnvironmentProblem(
@@ -249,8 +267,42 @@ def _refuse_bad_place(folder: Path, needed_bytes: int) -> None:
         )
 
 
+@contextmanager
+def _alone_at(place: Path) -> Iterator[None]:
+    """Keep other setups away from a place; the system lifts the lock of a process that is killed.
+
+    Raises:
+        EnvironmentProblem: another setup is under way, or the disk knows no locks.
+    """
+    with place.with_name(f"{place.name}.lock").open("a", encoding="ascii") as file:
+        try:
+            _lock(file)
+        except (BlockingIOError, PermissionError) as error:
+            raise EnvironmentProblem(
+                f"Another setup of the environment in {place} is under way; wait until it has ended."
+            ) from error
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"The file {file.name} cannot be locked ({error.strerror}); choose another folder with the variable "
+                "LWGANET_HOME."
+            ) from error
+        yield
+
+
+def _lock(file: IO) -> None:
+    """Lock a file until it is closed, or raise ``OSError`` if somebody has."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _take_place(building: Path, place: Path) -> None:
-    """Put the new environment where the old one is, if there is one.
+    """Put the new environment where the old one is, if there is one; if that fails, the old one is there again.
 
     An environment may be renamed as long as nothing but its interpreter is ever started.
     """
@@ -261,9 +313,21 @@ def _take_place(building: Path, place: Path) -> None:
         building.rename(place)
     except OSError as error:
         raise EnvironmentProblem(
-            f"The environment in {place} is in use ({error.strerror}); close other QGIS windows and repeat."
+            f"The environment in {place} is in use ({error.strerror}){_put_back(old, place)}; close other QGIS windows "
+            "and repeat."
         ) from error
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(old: Path, place: Path) -> str:
+    """Give the old environment its place again, if it has left it; what there is to say about it."""
+    if not old.exists():
+        return ""
+    try:
+        old.rename(place)
+    except OSError as error:
+        return f", and the former one is now in {old} ({error.strerror})"
+    return ", and the former one serves on"
 
 
 def _read_lines(process: subprocess.Popen, lines: Queue) -> None:

@@ -32,7 +32,7 @@ def healthy(monkeypatch):
 
 
 def nothing_left_over(home):
-    return [each.name for each in home.iterdir()] in ([], ["environment"])
+    return {each.name for each in home.iterdir()} <= {"environment", "environment.lock"}
 
 
 def test_an_environment_is_created_and_found(home, healthy):
@@ -56,6 +56,49 @@ def test_a_new_environment_replaces_the_old_one(home, healthy):
     (home / "environment" / "old").touch()
     assert Setup(print).create("cpu") == python
     assert not (home / "environment" / "old").exists()
+    assert nothing_left_over(home)
+
+
+def test_an_environment_that_cannot_be_replaced_stays(home, healthy, monkeypatch):
+    Path(home, "environment", "bin").mkdir(parents=True)
+    rename = Path.rename
+
+    def fail_for_the_new_one(path, target):
+        if ".new-" in path.name:
+            raise PermissionError(13, "Access is denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    with pytest.raises(EnvironmentProblem, match=r"in use \(Access is denied\), and the former one serves on; close"):
+        Setup(print).create("cpu")
+    assert [each.name for each in (home / "environment").iterdir()] == ["bin"]
+    assert nothing_left_over(home)
+
+
+def test_what_killed_setups_have_left_is_removed(home, healthy):
+    for name in ("environment.new-ab12_z9x", "environment.old-ab12_z9x", "environment.old-of-last-year"):
+        (home / name / "bin").mkdir(parents=True)
+    told = []
+    Setup(told.append).create("cpu")
+    assert sum("an interrupted setup has left" in line for line in told) == 2
+    (home / "environment.old-of-last-year" / "bin").rmdir()
+    (home / "environment.old-of-last-year").rmdir()
+    assert nothing_left_over(home)
+
+
+def test_a_setup_that_is_under_way_is_not_disturbed(home, monkeypatch):
+    asked = []
+
+    def begin_another(self, python):
+        asked.append(python)
+        if len(asked) == 1:
+            with pytest.raises(EnvironmentProblem, match=r"Another setup of the environment in .* is under way"):
+                Setup(print).create("cpu")
+            assert python.is_file()
+
+    monkeypatch.setattr(Setup, "diagnose", begin_another)
+    Setup(print).create("cpu")
+    assert len(asked) == 1
     assert nothing_left_over(home)
 
 
