@@ -9,8 +9,9 @@ import shutil
 import tempfile
 import time
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
-from typing import Iterable, Iterator, Optional
+from typing import Any, Iterable, Iterator, Optional
 
 from osgeo import gdal
 from qgis.core import (
@@ -159,8 +160,9 @@ class RasterForRunner:
         writer.setCreateOptions(EXPORT_OPTIONS)
         block_feedback = QgsRasterBlockFeedback()
         feedback.canceled.connect(block_feedback.cancel, Qt.ConnectionType.DirectConnection)
-        writer.writeRaster(pipe, columns, rows, extent, self.crs, transforms, block_feedback)
+        outcome = writer.writeRaster(pipe, columns, rows, extent, self.crs, transforms, block_feedback)
         if not feedback.isCanceled():
+            _refuse_half_written(path, self.name, outcome)
             _refuse_empty(path, self.name, self.is_picture)
         return path
 
@@ -206,10 +208,37 @@ def _size_in_metres(
     return measure.measureLine(west, east), measure.measureLine(south, north)
 
 
+def _refuse_half_written(path: str, name: str, outcome: Any) -> None:
+    """Refuse an export that failed, and remove its file."""
+    if outcome == QgsRasterFileWriter.NoError and _holds_all_blocks(path):  # no scoped name holds for all versions
+        return
+    Path(path).unlink(missing_ok=True)
+    raise InputError(
+        f"The layer '{name}' could not be exported to {Path(path).parent}: either it cannot be read to its end, or "
+        "the disk is full; try a smaller extent, or free some space."
+    )
+
+
+def _holds_all_blocks(path: str) -> bool:
+    """Whether a GeoTIFF is whole; of a full disk QGIS does not tell."""
+    if not QgsRasterLayer(path, "", "gdal").isValid():
+        return False
+    exported, size = gdal.Open(path), os.path.getsize(path)
+    bands = [exported.GetRasterBand(1 + number) for number in range(exported.RasterCount)]
+    width, height = bands[0].GetBlockSize()
+    columns, rows = range(-(-exported.RasterXSize // width)), range(-(-exported.RasterYSize // height))
+    return all(_end_of_block(band, column, row) <= size for band in bands for column in columns for row in rows)
+
+
+def _end_of_block(band: gdal.Band, column: int, row: int) -> float:
+    """Where a block ends in its GeoTIFF, in bytes; infinity if it is not there."""
+    start = band.GetMetadataItem(f"BLOCK_OFFSET_{column}_{row}", "TIFF")
+    length = band.GetMetadataItem(f"BLOCK_SIZE_{column}_{row}", "TIFF")
+    return inf if start is None or length is None else int(start) + int(length)
+
+
 def _refuse_empty(path: str, name: str, is_picture: bool) -> None:
     """Refuse an export without a single pixel: a server that does not answer gives exactly that."""
-    if not QgsRasterLayer(path, name, "gdal").isValid():
-        raise InputError(f"The layer '{name}' could not be exported.")
     exported = gdal.Open(path)
     bands = [4] if is_picture else range(1, exported.RasterCount + 1)
     if not any(_has_values(exported.GetRasterBand(band)) for band in bands):

@@ -133,6 +133,61 @@ def test_an_export_of_nothing_is_refused(raster, fake_runner):
     assert "gave no picture of this extent" in failure(raster_layer("/vsimem/black.tif"))
 
 
+@pytest.fixture
+def large(raster):
+    """A raster in memory that takes several blocks."""
+    from osgeo import gdal
+
+    gdal.Translate("/vsimem/large.tif", raster, width=900, height=600)
+    yield raster_layer("/vsimem/large.tif")
+    gdal.Unlink("/vsimem/large.tif")
+
+
+@pytest.mark.parametrize("bytes_free", [0, 3000])
+def test_an_export_that_the_disk_does_not_hold_is_refused(large, fake_runner, monkeypatch, bytes_free):
+    import resource
+
+    from lwganet_qgis.lwganet_qgis import layers
+
+    left, limits = [], resource.getrlimit(resource.RLIMIT_FSIZE)
+    export, remove = layers.RasterForRunner._export, layers.shutil.rmtree
+
+    def export_to_a_full_disk(*arguments):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_free, limits[1]))
+        try:
+            return export(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    def look_and_remove(folder, **options):
+        left.extend(os.listdir(folder))
+        remove(folder, **options)
+
+    monkeypatch.setattr(layers.RasterForRunner, "_export", export_to_a_full_disk)
+    monkeypatch.setattr(layers.shutil, "rmtree", look_and_remove)
+    text = failure(large)
+    assert "The layer 'layer' could not be exported to " in text
+    assert "\n" not in text
+    assert "layer.tif" not in left
+
+
+def test_an_export_that_the_writer_breaks_off_is_refused(large, fake_runner, monkeypatch):
+    from lwganet_qgis.lwganet_qgis import layers
+
+    class Writer(layers.QgsRasterFileWriter):
+        def writeRaster(self, *arguments):
+            super().writeRaster(*arguments)
+            return self.WriteError
+
+    monkeypatch.setattr(layers, "QgsRasterFileWriter", Writer)
+    assert "could not be exported" in failure(large)
+
+
+def test_a_large_export_is_whole(large, fake_runner, exported):
+    run(large)
+    assert exported == {"size": (900, 600), "bands": [40, 80, 120]}
+
+
 def test_map_tiles_are_exported_as_picture(tiles, fake_runner, exported):
     run(raster_layer(tiles, "wms"), EXTENT=EXTENT, RESOLUTION=0.5)
     assert exported["size"] == pytest.approx((400, 400), abs=4)  # the ellipsoid is not the Mercator sphere
