@@ -41,7 +41,7 @@ format: $(VENV)/ready  ## bring the code into the house's format
 
 package:  ## the plugin as a zip file for QGIS: what git tracks, without tests
 	@mkdir -p dist
-	git archive --format=zip --prefix=lwganet_qgis/ --output=dist/lwganet_qgis.zip HEAD -- . ':!tests' ':!.ci' ':!scripts'
+	git archive --format=zip --prefix=lwganet_qgis/ --output=dist/lwganet_qgis.zip HEAD -- . ':!tests' ':!.ci'
 	@echo "dist/lwganet_qgis.zip: $$(stat -c %s dist/lwganet_qgis.zip) bytes"
 
 install:  ## link this checkout into the user's QGIS profile

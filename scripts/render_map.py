@@ -104,7 +104,7 @@ def heading(layout: QgsPrintLayout, text: str, left: float) -> None:
     """The line above the legend."""
     label = QgsLayoutItemLabel(layout)
     label.setText(text)
-    label.setFont(QFont(FONT, 14, QFont.Weight.Bold))
+    label.setFont(QFont(FONT, 12, QFont.Weight.Bold))
     place(label, left, MARGIN, PANEL - 2 * MARGIN, 8)
 
 

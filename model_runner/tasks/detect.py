@@ -77,4 +77,5 @@ def _summary(counts: Counter, threshold: float) -> str:
     if not counts:
         return f"Found nothing with a score of {threshold:g} or more."
     by_class = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-    return f"Found {counts.total()} objects: {by_class}."
+    noun = "object" if counts.total() == 1 else "objects"
+    return f"Found {counts.total()} {noun}: {by_class}."
