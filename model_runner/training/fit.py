@@ -78,8 +78,8 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
     try:
         trainer.fit(
             module,
-            _loader(training, recipe.collate, request, shuffle=True),
-            _loader(validation, recipe.collate, request, shuffle=False),
+            _loader(training, recipe.collate, request, request.batch_size, shuffle=True),
+            _loader(validation, recipe.collate, request, 1, shuffle=False),  # whole images, of any size
             ckpt_path=checkpoint,
             weights_only=True,
         )
@@ -114,10 +114,10 @@ def _hardware(request: FinetuneRequest) -> dict[str, Any]:
     }
 
 
-def _loader(data: Any, collate: Callable, request: FinetuneRequest, shuffle: bool) -> DataLoader:
+def _loader(data: Any, collate: Callable, request: FinetuneRequest, batch_size: int, shuffle: bool) -> DataLoader:
     return DataLoader(
         data,
-        request.batch_size,
+        batch_size,
         shuffle=shuffle,
         drop_last=shuffle,
         num_workers=request.workers,
