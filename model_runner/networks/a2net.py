@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from model_runner.networks.fusing import FusableSequence
 from model_runner.networks.lwganet import Backbone
+from model_runner.networks.maps import resize
 
 DROP_PATHS = {"l0": 0.0, "l1": 0.0, "l2": 0.1}  # as published
 CHANNELS = 64  # of all maps behind the backbone
@@ -44,8 +45,8 @@ class A2Net(nn.Module):
         first, second = self.swa(self.backbone(before)), self.swa(self.backbone(after))
         masks = self.decoder(self.tfm(first, second))
         if not self.training:
-            return _resize(masks[0], before.shape[-2:])
-        return tuple(_resize(mask, before.shape[-2:]) for mask in masks)
+            return resize(masks[0], before.shape[-2:])
+        return tuple(resize(mask, before.shape[-2:]) for mask in masks)
 
 
 class NeighbourAggregation(nn.Module):
@@ -69,7 +70,7 @@ class NeighbourAggregation(nn.Module):
             gathered = []
             for source in _neighbours(scale):
                 x = self.get_submodule(f"conv_scale{scale}_c{source}")(maps[source - 2])
-                gathered.append(_resize(x, own.shape[-2:]) if source > scale else x)
+                gathered.append(resize(x, own.shape[-2:]) if source > scale else x)
             aggregated.append(self.get_submodule(f"conv_aggregation_s{scale}")(torch.cat(gathered, 1), own))
         return aggregated
 
@@ -140,9 +141,9 @@ class Decoder(nn.Module):
         """See the class."""
         d2, d3, d4, d5 = maps
         p5, mask5 = self.sam_p5(d5)
-        p4, mask4 = self.sam_p4(self.conv_p4(d4 + _resize(p5, d4.shape[-2:])))
-        p3, mask3 = self.sam_p3(self.conv_p3(d3 + _resize(p4, d3.shape[-2:])))
-        p2 = self.conv_p2(d2 + _resize(p3, d2.shape[-2:]))
+        p4, mask4 = self.sam_p4(self.conv_p4(d4 + resize(p5, d4.shape[-2:])))
+        p3, mask3 = self.sam_p3(self.conv_p3(d3 + resize(p4, d3.shape[-2:])))
+        p2 = self.conv_p2(d2 + resize(p3, d2.shape[-2:]))
         return self.cls(p2), mask3, mask4, mask5
 
 
@@ -174,7 +175,3 @@ def _neighbour_conv(in_channels: int, finer: bool) -> FusableSequence:
 def _conv_norm(in_channels: int, channels: int, dilation: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     convolution = nn.Conv2d(in_channels, channels, 3, padding=dilation, dilation=dilation)
     return convolution, nn.BatchNorm2d(channels)
-
-
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, size, mode="bilinear", align_corners=False)

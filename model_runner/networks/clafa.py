@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from model_runner.networks.deformable import TAPS, DeformableAttention, modulated_deformable_conv
 from model_runner.networks.fusing import FusableSequence, fold_into_previous
 from model_runner.networks.lwganet import Backbone
+from model_runner.networks.maps import resize
 
 CHANNELS = 128  # of all maps behind the backbone
 DEFORMABLE_GROUPS = 4
@@ -67,7 +68,7 @@ class CLAFA(nn.Module):
         if not self.training:
             return logits
         sides = (self.p3_head(f3), self.p4_head(f4), self.p5_head(f5))
-        return ChangeLogits(logits, *(_resize(each, before.shape[-2:]) for each in sides))
+        return ChangeLogits(logits, *(resize(each, before.shape[-2:]) for each in sides))
 
     def fuse_differences(self, first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Pyramids of both dates to four maps (n, c, h/4 … h/32, w/4 … w/32) of what differs, finest first."""
@@ -300,7 +301,7 @@ class GatedConv(nn.Module):
 
 
 def _modulate(fine: Tensor, coarse: Tensor, scale: ChannelScale, shift: ContextGatedShift) -> Tensor:
-    context = _resize(coarse, fine.shape[-2:])
+    context = resize(coarse, fine.shape[-2:])
     return F.relu(fine * (1 + scale(context)) + shift(context))
 
 
@@ -313,10 +314,6 @@ def _filter(x: Tensor, filters: Tensor) -> Tensor:
         row, column = (FILTER_DILATION * each for each in divmod(tap, FILTER_SIDE))
         total = total.addcmul(weights, padded[..., row : row + height, column : column + width])
     return total
-
-
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 def _unused(module: nn.Module) -> nn.Module:

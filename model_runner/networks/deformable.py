@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_runner.networks.maps import at_least_float32
+
 TAPS = 9  # of a 3 x 3 kernel
 
 
@@ -28,7 +30,7 @@ def modulated_deformable_conv(x: Tensor, offsets: Tensor, mask: Tensor, weight: 
     """
     count, channels, height, width = x.shape
     groups = mask.shape[1] // TAPS
-    offsets = offsets.to(torch.promote_types(offsets.dtype, torch.float32))
+    offsets = at_least_float32(offsets)
     down, right = offsets.view(count, groups, TAPS, 2, height, width).unbind(3)
     tap = torch.arange(TAPS, device=x.device).view(-1, 1, 1)
     row = torch.arange(height, device=x.device).view(-1, 1) + tap // 3 - 1 + down

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from model_runner.networks.fusing import fold_into_next
 from model_runner.networks.lwganet import Backbone
+from model_runner.networks.maps import at_least_float32
 from model_runner.rotated_boxes.coders import decode_midpoint_offsets, decode_rotated_deltas
 from model_runner.rotated_boxes.geometry import enclosing_boxes
 from model_runner.rotated_boxes.overlap import class_wise_rotated_nms, level_wise_horizontal_nms
@@ -199,8 +200,8 @@ class RegionHead(nn.Module):
     @torch.no_grad()
     def detections(self, logits: Tensor, deltas: Tensor, boxes: Tensor, image_size: tuple[int, int]) -> Detections:
         """What one image shows: regions with logits (r, classes + 1), deltas (r, 5) and their boxes (r, 5)."""
-        scores = _precise(logits).softmax(1)[:, :-1]
-        refined = decode_rotated_deltas(boxes, _precise(deltas), image_size)
+        scores = at_least_float32(logits).softmax(1)[:, :-1]
+        refined = decode_rotated_deltas(boxes, at_least_float32(deltas), image_size)
         region, label = (scores > self.score_threshold).nonzero(as_tuple=True)
         box, score = refined[region], scores[region, label]
         kept = class_wise_rotated_nms(box, score, label, self.nms_threshold)[: self.max_detections]
@@ -251,12 +252,7 @@ def _flatten(objectness: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
     count = len(objectness)
     logits = objectness.permute(0, 2, 3, 1).reshape(count, -1)
     offsets = deltas.permute(0, 2, 3, 1).reshape(count, -1, 6)
-    return _precise(logits), _precise(offsets)
-
-
-def _precise(x: Tensor) -> Tensor:
-    """At least float32."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return at_least_float32(logits), at_least_float32(offsets)
 
 
 class NamedConv(nn.Module):

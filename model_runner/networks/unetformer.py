@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from model_runner.networks.fusing import FusableSequence, fold_into_next
 from model_runner.networks.lwganet import Backbone
+from model_runner.networks.maps import resize
 
 DROP_PATHS = {"l0": 0.0, "l1": 0.1, "l2": 0.1}  # as published
 CHANNELS = 64  # of all maps in the decoder
@@ -83,11 +84,11 @@ class Decoder(nn.Module):
         x3 = self.b3(self.p3(x4, coarse))
         x2 = self.b2(self.p2(x3, fine))
         # plane by plane: with few channels that is faster
-        logits = _resize(self.segmentation_head(self.p1(x2, finest)).contiguous(), size)
+        logits = resize(self.segmentation_head(self.p1(x2, finest)).contiguous(), size)
         if not self.training:
             return logits
         joined = sum(F.interpolate(x, x2.shape[-2:], mode="bilinear", align_corners=True) for x in (x4, x3, x2))
-        return SegmentationLogits(logits, _resize(self.aux_head(joined), size))
+        return SegmentationLogits(logits, resize(self.aux_head(joined), size))
 
 
 class Block(nn.Module):
@@ -178,7 +179,7 @@ class Fusion(nn.Module):
         """(n, c, h, w) and (n, in_channels, 2h, 2w) to (n, c, 2h, 2w)."""
         shares = F.relu(self.weights)
         shares = shares / (shares.sum() + 1e-8)
-        return self.post_conv(shares[0] * self.pre_conv(finer) + shares[1] * _resize(x, finer.shape[-2:]))
+        return self.post_conv(shares[0] * self.pre_conv(finer) + shares[1] * resize(x, finer.shape[-2:]))
 
 
 class Refinement(Fusion):
@@ -232,10 +233,6 @@ def _conv_norm(in_channels: int, channels: int, size: int) -> FusableSequence:
 
 def _conv_norm_activation(in_channels: int, channels: int) -> FusableSequence:
     return FusableSequence(*_conv_norm(in_channels, channels, 3), nn.ReLU6())
-
-
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
 def _pad_to_windows(x: Tensor) -> Tensor:

@@ -79,8 +79,7 @@ def window_of_extent(grid: WorkingGrid, extent: Sequence[float], extent_crs: str
     width = min(grid.width, ceil(columns.max() - ROUNDING)) - column
     height = min(grid.height, ceil(rows.max() - ROUNDING)) - row
     if width <= 0 or height <= 0:
-        corners = grid.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (grid.width, grid.height))
-        spans = ",".join(f"{value:.10g}" for value in (*corners.min(axis=0), *corners.max(axis=0)))
+        spans = ",".join(f"{value:.10g}" for value in grid.bounds)
         system = f" in {_name_of(grid)}" if grid.crs is not None else ""
         raise InputError(
             f"The extent {','.join(f'{value:.10g}' for value in (left, bottom, right, top))}{system} does not touch "
@@ -117,8 +116,7 @@ def _turned_to_the_raster(grid: WorkingGrid, bounds: tuple[float, ...]) -> tuple
     turn = 360 / np.degrees(grid.reference_system.axis_info[0].unit_conversion_factor)
     if right < left:
         right += turn
-    corners = grid.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (grid.width, grid.height))
-    middle = (corners[:, 0].min() + corners[:, 0].max()) / 2
+    middle = (grid.bounds[0] + grid.bounds[2]) / 2
     turns = round((middle - (left + right) / 2) / turn) * turn
     return left + turns, bottom, right + turns, top
 

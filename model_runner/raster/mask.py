@@ -71,10 +71,8 @@ def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
 
 def _near_the_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> geopandas.GeoSeries:
     """Polygons cut to the grid's surroundings: corners far away may have no place in its reference system."""
-    corners = grid.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (grid.width, grid.height))
-    bounds = (*corners.min(axis=0), *corners.max(axis=0))
     transformer = pyproj.Transformer.from_crs(grid.reference_system, geometry.crs, always_xy=True)
-    left, bottom, right, top = transformer.transform_bounds(*bounds)
+    left, bottom, right, top = transformer.transform_bounds(*grid.bounds)
     if not np.isfinite([left, bottom, right, top]).all() or right < left:  # across a pole or the antimeridian
         return geometry
     margin = max(right - left, top - bottom)

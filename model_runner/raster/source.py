@@ -113,9 +113,6 @@ class RasterSource:
     def record(self) -> dict[str, Any]:
         """What the run record says of the raster: plain values for JSON."""
         stretch = self._stretch
-        corners = self.grid.to_ground_points(
-            np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (self.grid.width, self.grid.height)
-        )
         return {
             "path": self._handles.path,
             "bands": list(self._choice.numbers),
@@ -124,7 +121,7 @@ class RasterSource:
             "metres_per_pixel": self.grid.metres_per_pixel,
             "width": self.grid.width,
             "height": self.grid.height,
-            "extent": [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()],
+            "extent": list(self.grid.bounds),
             "crs": None if self.grid.crs is None else self.grid.crs.to_string(),
             "warnings": list(self.warnings),
         }

@@ -31,6 +31,12 @@ class WorkingGrid:
     crs: CRS | None
 
     @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Least and largest ground coordinates: left, bottom, right, top."""
+        corners = self.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (self.width, self.height))
+        return (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+
+    @cached_property
     def reference_system(self) -> pyproj.CRS | None:
         """``crs`` as pyproj knows it."""
         return None if self.crs is None else pyproj.CRS.from_user_input(self.crs)

@@ -35,9 +35,8 @@ def detect(request: DetectRequest, report: Report) -> Finished:
     refusal = card.refuse_classes(request.classes)
     if refusal:
         raise InputError(refusal)
-    threshold = card.threshold if request.threshold is None else request.threshold
     collector = DetectionCollector(
-        threshold,
+        card.threshold if request.threshold is None else request.threshold,
         card.merge_iou if request.nms_iou is None else request.nms_iou,
         tuple(card.class_names.index(name) for name in request.classes),
     )
@@ -51,7 +50,7 @@ def detect(request: DetectRequest, report: Report) -> Finished:
         raster = source.record()
 
     counts = Counter(frame["class_name"])
-    report.log("info", _summary(counts, threshold))
+    report.log("info", _summary(counts, collector.threshold))
     numbers = {
         "count": len(frame),
         **{f"count_{name}": counts.get(name, 0) for name in card.class_names},

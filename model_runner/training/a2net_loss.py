@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What A2Net is trained to do: say for every pixel, at four resolutions, whether it changed."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from model_runner.networks.maps import at_least_float32
 
 DICE_SMOOTHING = 1e-5
 
@@ -20,7 +21,7 @@ def a2net_losses(masks: tuple[Tensor, ...], changed: Tensor) -> tuple[Tensor, ..
 
 def mask_loss(logits: Tensor, changed: Tensor) -> Tensor:
     """Cross entropy plus Dice loss of logits (n, h, w) with what changed (n, h, w), over the whole batch."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = at_least_float32(logits)
     changed = changed.to(logits)
     probability = logits.sigmoid()
     common, areas = (probability * changed).sum(), probability.sum() + changed.sum()

@@ -3,11 +3,11 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from model_runner.networks.clafa import ChangeLogits
+from model_runner.networks.maps import at_least_float32
 
 CLASS_SHARES = (0.25, 0.75)  # of what did not change, and of what did
 FOCUS = 4
@@ -40,7 +40,7 @@ def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
     How much a pixel counts is taken as given: no gradient flows through it.
     """
-    log_probability = _at_least_float32(logits).log_softmax(1).gather(1, labels[:, None])[:, 0]
+    log_probability = at_least_float32(logits).log_softmax(1).gather(1, labels[:, None])[:, 0]
     unsure = (1 - log_probability.detach().exp()) ** FOCUS
     share = log_probability.new_tensor(CLASS_SHARES)[labels]
     return -(share * unsure * log_probability).mean()
@@ -48,12 +48,8 @@ def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 def overlap_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Dice loss of logits (n, 2, h, w) with labels (n, h, w): of an image's classes and pixels, then the mean."""
-    probabilities = _at_least_float32(logits).softmax(1)
+    probabilities = at_least_float32(logits).softmax(1)
     targets = F.one_hot(labels, 2).permute(0, 3, 1, 2).to(probabilities) + ONE_HOT_OFFSET
     common = (probabilities * targets).sum((1, 2, 3))
     areas = (probabilities + targets).sum((1, 2, 3))
     return (1 - 2 * common / (areas + DICE_OFFSET)).mean()
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model_runner.networks.maps import at_least_float32
 from model_runner.networks.oriented_rcnn import OrientedRCNN, regions_of
 from model_runner.rotated_boxes.coders import encode_midpoint_offsets, encode_rotated_deltas
 from model_runner.rotated_boxes.geometry import enclosing_boxes
@@ -170,10 +171,10 @@ def _region_losses(
     logits, deltas = network.roi_head(maps, regions_of(sampled))
     target_class = torch.cat(classes)
     shows_object = target_class != background_class
-    classification = F.cross_entropy(_at_least_float32(logits), target_class)
+    classification = F.cross_entropy(at_least_float32(logits), target_class)
     refinement = F.smooth_l1_loss(
-        _at_least_float32(deltas)[shows_object],
-        torch.cat(targets).to(_at_least_float32(deltas)),
+        at_least_float32(deltas)[shows_object],
+        torch.cat(targets).to(at_least_float32(deltas)),
         reduction="sum",
         beta=REGION_SMOOTHNESS,
     )
@@ -195,8 +196,4 @@ def _with_area(boxes: Tensor) -> Tensor:
 
 def _by_anchor(maps: list[Tensor], values: int) -> Tensor:
     """Maps (n, 3 * values, h, w) of all levels as (n, anchors, values), in the order of the anchors."""
-    return torch.cat([_at_least_float32(each).permute(0, 2, 3, 1).reshape(len(each), -1, values) for each in maps], 1)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return torch.cat([at_least_float32(each).permute(0, 2, 3, 1).reshape(len(each), -1, values) for each in maps], 1)

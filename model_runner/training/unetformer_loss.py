@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model_runner.networks.maps import at_least_float32
 from model_runner.networks.unetformer import SegmentationLogits
 
 LABEL_SMOOTHING = 0.05
@@ -43,7 +44,7 @@ def classification_loss(logits: Tensor, labels: Tensor, ignored: int) -> Tensor:
     Ignored pixels add nothing to the sum, but count in the mean, as published.
     """
     each = F.cross_entropy(
-        _at_least_float32(logits), labels, ignore_index=ignored, label_smoothing=LABEL_SMOOTHING, reduction="none"
+        at_least_float32(logits), labels, ignore_index=ignored, label_smoothing=LABEL_SMOOTHING, reduction="none"
     )
     return each.mean()
 
@@ -54,7 +55,7 @@ def overlap_loss(logits: Tensor, labels: Tensor, ignored: int) -> Tensor:
     Classes that no pixel has add nothing to the sum, but count in the mean, as published.
     """
     counts = (labels != ignored)[:, None]
-    probabilities = _at_least_float32(logits).softmax(1) * counts
+    probabilities = at_least_float32(logits).softmax(1) * counts
     classes = torch.arange(logits.shape[1], device=labels.device).view(-1, 1, 1)
     targets = (labels[:, None] == classes) & counts
     common = (probabilities * targets).sum((0, 2, 3))
@@ -62,7 +63,3 @@ def overlap_loss(logits: Tensor, labels: Tensor, ignored: int) -> Tensor:
     areas = probabilities.sum((0, 2, 3)) + labelled
     losses = 1 - (2 * common + DICE_SMOOTHING) / (areas + DICE_SMOOTHING)
     return (losses * (labelled > 0)).mean()
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))

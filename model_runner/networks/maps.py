@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the networks and their losses do with maps in common."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The same in float32, or as it is if it is more precise: boxes, places and losses suffer from half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """A map (n, c, h, w) interpolated to ``size``, height and width; edges of pixels meet (align_corners False)."""
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
