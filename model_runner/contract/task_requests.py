@@ -187,12 +187,16 @@ class EvaluateRequest:
     model: str = option("id of the model (see 'models list')", "")
     split: str = option("part of the dataset to measure on, when it has parts", "val")
     iou: float = option("overlap from which a detection counts as found", 0.5)
+    threshold: float = option(
+        "smallest score of a detection that counts; the precision of a model is measured from low ones on", 0.05
+    )
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
         """Check the values."""
         _refuse_unless(self.task == "detect", f"Evaluation knows the task detect; {self.task!r} was given.")
         _refuse_share("overlap (IoU)", self.iou)
+        _refuse_share("threshold", self.threshold)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,6 @@ from model_runner.raster.writer import atomic
 from model_runner.report import Report
 from model_runner.training.datasets import DotaDataset
 
-LOWEST_SCORE = 0.05  # the curve of precision over recall needs the doubtful detections too
-
 
 def evaluate(request: EvaluateRequest, report: Report) -> Finished:
     """Compare a model's detections with a dataset's labels and write ``metrics.json``.
@@ -41,7 +39,7 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
     for number, path in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
-        collector = DetectionCollector(LOWEST_SCORE, card.merge_iou)
+        collector = DetectionCollector(request.threshold, card.merge_iou)
         with open_source(str(path), band_count=len(card.bands)) as source:
             merged, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
         found.append(merged)
@@ -58,6 +56,7 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
         "split": request.split,
         "images": len(samples),
         "iou": request.iou,
+        "threshold": request.threshold,
         "mAP (area)": _rounded(by_area.mean),
         "mAP (VOC07)": _rounded(by_levels.mean),
         "classes": _class_figures(card.class_names, by_area, by_levels),

@@ -177,6 +177,9 @@ def test_evaluation_measures_a_model_as_it_is_used(request_of, tmp_path):
     assert metrics["mAP (area)"] > 0.3
     with pytest.raises(InputError, match="is there already"):
         evaluate(EvaluateRequest("detect", request.data, str(report), "my-courts"), Report())
+    sure = tmp_path / "sure"
+    evaluate(EvaluateRequest("detect", request.data, str(sure), "my-courts", threshold=0.999), Report())
+    assert json.loads((sure / "metrics.json").read_text())["classes"]["court"]["detections"] == 0
 
 
 def test_evaluation_without_any_object_says_so_in_valid_json(request_of, tmp_path):
