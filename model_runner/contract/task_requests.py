@@ -127,9 +127,117 @@ class DetectRequest:
         object.__setattr__(self, "classes", tuple(self.classes))
         _refuse_share("threshold", self.threshold)
         _refuse_share("overlap (IoU) of detections", self.nms_iou)
+        _refuse_other_file("output", self.output, (".gpkg",), "GeoPackage")
+
+
+def _refuse_other_file(what: str, path: Optional[str], endings: tuple[str, ...], kind: str) -> None:
+    _refuse_unless(
+        path is None or path.lower().endswith(endings),
+        f"The {what} must be a {kind} ({', '.join(endings)}); {path!r} was given.",
+    )
+
+
+def _refuse_shared_files(*paths: Optional[str]) -> None:
+    given = [path for path in paths if path]
+    _refuse_unless(len(set(given)) == len(given), f"Two results would be written to one file: {', '.join(given)}.")
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """How regions of a raster become polygons."""
+
+    minimum_area: float = option("smallest polygon in square metres (without reference system: pixels)", 0.0)
+    fill_holes: float = option("holes up to this many square metres are filled", 0.0)
+    simplify: float = option("how far outlines may be moved to simplify them, in metres", 0.0)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name in ("minimum_area", "fill_holes", "simplify"):
+            value = getattr(self, name)
+            _refuse_unless(value >= 0, f"{name.replace('_', ' ').capitalize()} must be 0 or more; {value} was given.")
+
+
+@dataclass(frozen=True)
+class SegmentRequest:
+    """Give every pixel of a raster a class and write them as a raster."""
+
+    source: RasterSource
+    output: str = option("GeoTIFF of class numbers to write", metavar="FILE.tif")
+    model: str = option("id of the model (see 'models list')", "")
+    confidence: Optional[str] = option("GeoTIFF to write with the probability of each pixel's class", None)
+    polygons: Optional[str] = option("GeoPackage to write with the classes' outlines", None)
+    outlines: Outlines = field(default_factory=Outlines)
+    model_grid: bool = option("write on the model's grid; else the raster's own pixels are kept", False)
+    flips: bool = option("average over four mirrored views: a little better, four times as slow", False)
+    tiling: Tiling = field(default_factory=Tiling)
+    compute: Compute = field(default_factory=Compute)
+
+    def __post_init__(self) -> None:
+        """Check the files' endings."""
+        _refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
+        _refuse_other_file("confidence", self.confidence, (".tif", ".tiff"), "GeoTIFF")
+        _refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
+        _refuse_shared_files(self.output, self.confidence, self.polygons)
+
+
+@dataclass(frozen=True)
+class ChangeRequest:
+    """Find what changed between two rasters of one place and write it as a raster."""
+
+    before: RasterSource
+    after: str = option("the raster of the later date, in any reference system", metavar="AFTER", positional=True)
+    output: str = option("GeoTIFF to write: 0 unchanged, 1 changed", metavar="FILE.tif")
+    model: str = option("id of the model (see 'models list')", "")
+    after_bands: tuple[int, ...] = option("numbers of the later raster's bands (default: those of the earlier one)", ())
+    threshold: Optional[float] = option("probability from which a pixel has changed (default: the model's)", None)
+    probability: Optional[str] = option("GeoTIFF to write with the probability of change", None)
+    polygons: Optional[str] = option("GeoPackage to write with the changes' outlines", None)
+    outlines: Outlines = field(default_factory=Outlines)
+    match_colours: bool = option("bring the later raster's brightness and contrast to the earlier one's", False)
+    flips: bool = option("average over four mirrored views: a little better, four times as slow", False)
+    tiling: Tiling = field(default_factory=Tiling)
+    compute: Compute = field(default_factory=Compute)
+
+    def __post_init__(self) -> None:
+        """Bring lists from JSON back to tuples and check the values."""
+        object.__setattr__(self, "after_bands", tuple(self.after_bands))
         _refuse_unless(
-            self.output.lower().endswith(".gpkg"),
-            f"The output must be a GeoPackage (.gpkg); {self.output!r} was given.",
+            all(band >= 1 for band in self.after_bands),
+            f"Bands are counted from 1; {list(self.after_bands)} was given.",
+        )
+        _refuse_share("threshold", self.threshold)
+        _refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
+        _refuse_other_file("probability", self.probability, (".tif", ".tiff"), "GeoTIFF")
+        _refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
+        _refuse_shared_files(self.output, self.probability, self.polygons)
+
+
+@dataclass(frozen=True)
+class ClassifyRequest:
+    """Name the kind of scene in each cell of a raster, each zone of a layer, or each image of a folder."""
+
+    source: RasterSource
+    output: str = option("GeoPackage to write (for a folder of images: .gpkg or .csv)", metavar="FILE.gpkg")
+    model: str = option("id of the model (see 'models list')", "")
+    zones: Optional[str] = option("file of polygons, each of which is a scene (default: a grid of cells)", None)
+    cell_size: Optional[float] = option("side of a cell in metres (default: what the model has learnt from)", None)
+    cell_pixels: Optional[int] = option("side of a cell in pixels of the raster, instead of metres", None, metavar="PX")
+    top: int = option("how many of the likeliest classes to tell", 3, metavar="K")
+    compute: Compute = field(default_factory=Compute)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        _refuse_other_file("output", self.output, (".gpkg", ".csv"), "GeoPackage or table")
+        _refuse_unless(self.top >= 1, f"The number of classes to tell must be 1 or more; {self.top} was given.")
+        for name in ("cell_size", "cell_pixels"):
+            value = getattr(self, name)
+            _refuse_unless(
+                value is None or value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given."
+            )
+        given = [name for name in ("zones", "cell_size", "cell_pixels") if getattr(self, name) is not None]
+        _refuse_unless(
+            len(given) <= 1,
+            f"Choose one of zones, cell size and cell pixels; {' and '.join(given).replace('_', ' ')} were given.",
         )
 
 
@@ -151,6 +259,8 @@ class FinetuneRequest:
     sample_size: Optional[int] = option(
         "side of the training samples in pixels (default: the model's tile size)", None, metavar="PX"
     )
+    scale: tuple[float, ...] = option("smallest,largest factor by which training images are scaled", (0.75, 1.33))
+    mosaic: float = option("share of the training samples that are joined of four images", 0.0)
     epochs: int = option("number of passes over the training images", 30)
     batch_size: int = option("images a step", 8, metavar="N")
     learning_rate: float = option("learning rate of AdamW", 2e-4)
@@ -164,6 +274,13 @@ class FinetuneRequest:
         """Bring lists from JSON back to tuples and check the values."""
         object.__setattr__(self, "network_options", tuple(self.network_options))
         _refuse_unless(self.task == "detect", f"Fine-tuning knows the task detect; {self.task!r} was given.")
+        object.__setattr__(self, "scale", tuple(self.scale))
+        _refuse_unless(
+            len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1],
+            f"The scale is written smallest,largest, such as 0.5,2; "
+            f"{','.join(f'{value:g}' for value in self.scale)} was given.",
+        )
+        _refuse_share("share of mosaics", self.mosaic)
         for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             _refuse_unless(value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given.")
@@ -226,6 +343,9 @@ class RemoveModelRequest:
 
 REQUESTS = {
     "detect": DetectRequest,
+    "segment": SegmentRequest,
+    "change": ChangeRequest,
+    "classify": ClassifyRequest,
     "finetune": FinetuneRequest,
     "evaluate": EvaluateRequest,
     "import-model": ImportModelRequest,

@@ -6,15 +6,17 @@ Scale, rotation, flip and crop are one affine map, and the image is sampled once
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import shapely
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model_runner.rotated_boxes.geometry import wrap_angle
+from model_runner.rotated_boxes.geometry import axes, corners, long_side_first, wrap_angle
 from model_runner.training.datasets import Sample
 
 MEAN_COLOUR = (124, 116, 104)  # of ImageNet, and of the borders of DOTA's published tiles
@@ -77,6 +79,22 @@ def transform(
     x, y = boxes[:, 0], boxes[:, 1]
     inside = (x > 0) & (x < width) & (y > 0) & (y < height) & (boxes[:, 2:4] > MINIMUM_SIDE).all(1)
     return sample._replace(image=image, boxes=boxes).where(inside)
+
+
+def visible_parts(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Boxes (n, 5) whose centres lie on a canvas, each shrunk, without a turn, to what the canvas shows of it."""
+    shrunk = boxes.clone()
+    vertices = corners(boxes.double())
+    beyond = ((vertices < 0) | (vertices > vertices.new_tensor([width, height]))).flatten(1).any(1)
+    canvas = shapely.box(0, 0, width, height)
+    for index in beyond.nonzero()[:, 0].tolist():
+        part = shapely.intersection(shapely.Polygon(vertices[index].numpy()), canvas)
+        outline = torch.from_numpy(shapely.get_coordinates(part))
+        frame = torch.cat(axes(boxes[index, 4:].double()))  # rows: along the w and along the h side
+        low, high = (outline @ frame.T).aminmax(dim=0)
+        shrunk[index, :2] = (low + high) / 2 @ frame
+        shrunk[index, 2:4] = high - low
+    return long_side_first(shrunk)
 
 
 def _map_boxes(boxes: Tensor, linear: np.ndarray, origin: np.ndarray) -> Tensor:
@@ -165,11 +183,15 @@ class RandomAugmentation:
 
     def __call__(self, sample: Sample, generator: np.random.Generator) -> Sample:
         """A new sample by chance, in which only the generator decides."""
+        return self.cut(sample, self.side, self.side, generator)
+
+    def cut(self, sample: Sample, height: int, width: int, generator: np.random.Generator) -> Sample:
+        """The same as a call, on a canvas of another size; boxes that reach beyond it end at its border."""
         linear = self._draw_linear(generator)
-        focus = self._draw_focus(sample, linear, generator)
-        altered = transform(sample, linear, focus, self.side, self.side, self.fill)
+        focus = self._draw_focus(sample, linear, np.array([width, height]), generator)
+        altered = transform(sample, linear, focus, height, width, self.fill)
         light = jitter_colours(altered.image, generator, self.jitter, self.jitter, self.jitter)
-        return altered._replace(image=light)
+        return altered._replace(image=light, boxes=visible_parts(altered.boxes, height, width))
 
     def _draw_linear(self, generator: np.random.Generator) -> np.ndarray:
         """Scale, turn and flip as a matrix (2, 2)."""
@@ -180,8 +202,10 @@ class RandomAugmentation:
         chances = [self.flip_probability] * 3 + [1 - 3 * self.flip_probability]
         return scale * turning(degrees) @ np.diag(mirrors[generator.choice(4, p=chances)])
 
-    def _draw_focus(self, sample: Sample, linear: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """The point (2,) of the image that comes to the canvas's centre: near an object if there is any.
+    def _draw_focus(
+        self, sample: Sample, linear: np.ndarray, canvas: np.ndarray, generator: np.random.Generator
+    ) -> np.ndarray:
+        """The point (2,) of the image that comes to the centre of the canvas (width, height): near an object if any.
 
         As far as no object is lost by it, the canvas lies within a larger image and covers a smaller one.
         """
@@ -189,10 +213,28 @@ class RandomAugmentation:
         anchor = generator.uniform(0, size)
         if len(sample.boxes):
             anchor = sample.boxes[generator.integers(len(sample.boxes)), :2].double().numpy()
-        half = self.side / 2
+        half = canvas / 2
         inverse = np.linalg.inv(linear)
-        wanted = anchor + inverse @ generator.uniform(-half, half, 2)
-        half_here = half / math.sqrt(abs(np.linalg.det(linear)))
-        borders = np.sort([np.full(2, half_here), size - half_here], axis=0)
+        wanted = anchor + inverse @ generator.uniform(-half, half)
+        half_here = np.full(2, half.max() / math.sqrt(abs(np.linalg.det(linear))))
+        borders = np.sort([half_here, size - half_here], axis=0)
         offset = linear @ (np.clip(wanted, *borders) - anchor)
         return anchor + inverse @ np.clip(offset, 1 - half, half - 1)
+
+
+def join_mosaic(samples: Sequence[Sample], augment: RandomAugmentation, generator: np.random.Generator) -> Sample:
+    """Four samples, each altered by chance, around a random crossing on one canvas: a larger scene of small images.
+
+    The crossing lies in the middle half of the canvas; ``samples`` go to the top-left, top-right, bottom-left and
+    bottom-right part. The name is the first one's.
+    """
+    x, y = (round(augment.side * share) for share in generator.uniform(0.25, 0.75, 2))
+    image = torch.empty(3, augment.side, augment.side, dtype=torch.uint8)
+    parts = []
+    for sample, (top, left) in zip(samples, ((0, 0), (0, x), (y, 0), (y, x)), strict=True):
+        height, width = (augment.side - y if top else y), (augment.side - x if left else x)
+        part = augment.cut(sample, height, width, generator)
+        image[:, top : top + height, left : left + width] = part.image
+        parts.append(part._replace(boxes=part.boxes + torch.tensor([left, top, 0.0, 0.0, 0.0])))
+    boxes, labels, difficult = (torch.cat(each) for each in zip(*(part[1:4] for part in parts), strict=True))
+    return Sample(image, boxes, labels, difficult, samples[0].name)

@@ -53,7 +53,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
     recipe, folder, output = RECIPES[request.task], Path(request.data), Path(request.output)
     module = FineTuning(network, recipe, card, request.learning_rate)
     side = request.sample_size or card.tile_size
-    training = recipe.training_data(folder, card.class_names, side, request.seed)
+    training = recipe.training_data(request, card.class_names, side)
     validation = recipe.validation_data(folder, card.class_names)
     report.log("info", f"Training on {len(training)} images, validating on {len(validation)}.")
     if len(training) < request.batch_size:

@@ -5,7 +5,6 @@
 """
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.rotated_map import rotated_map
-from model_runner.training.augmentation import RandomAugmentation, place_on_canvas
+from model_runner.training.augmentation import RandomAugmentation, join_mosaic, place_on_canvas
 from model_runner.training.datasets import DotaDataset, Sample, find_class_names, ground_resolution
 from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regions_to_learn_from
 
@@ -47,7 +47,7 @@ class Recipe(Protocol):
     def network_options(self, class_names: tuple[str, ...]) -> dict[str, Any]:
         """Options of ``build_network`` that follow from the classes."""
 
-    def training_data(self, folder: Path, class_names: tuple[str, ...], side: int, seed: int) -> Dataset:
+    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
         """The augmented samples of the training images."""
 
     def validation_data(self, folder: Path, class_names: tuple[str, ...]) -> Dataset:
@@ -66,12 +66,20 @@ class Recipe(Protocol):
         """Ground resolution of the training images in metres, where they are georeferenced."""
 
 
-class AugmentedDataset(Dataset):
-    """A dataset whose samples are altered by chance, differently in each epoch."""
+class AugmentedObjects(Dataset[Sample]):
+    """Labelled objects altered by chance, differently in each epoch.
 
-    def __init__(self, samples: Dataset, augment: Callable[[Sample, np.random.Generator], Sample], seed: int) -> None:
+    Args:
+        samples: the labelled images.
+        augment: how they are altered.
+        mosaic: share of the samples that are joined of four images.
+        seed: of all chance.
+    """
+
+    def __init__(self, samples: DotaDataset, augment: RandomAugmentation, mosaic: float, seed: int) -> None:
         self._samples = samples
         self._augment = augment
+        self._mosaic = mosaic
         self._seed = seed
 
     def __len__(self) -> int:
@@ -79,8 +87,11 @@ class AugmentedDataset(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         # torch seeds every worker anew in each epoch: a generator from it repeats with the run's seed only
-        drawn = int(torch.randint(2**31, ()))
-        return self._augment(self._samples[index], np.random.default_rng((self._seed, index, drawn)))
+        generator = np.random.default_rng((self._seed, index, int(torch.randint(2**31, ()))))
+        if generator.random() >= self._mosaic:
+            return self._augment(self._samples[index], generator)
+        chosen = [index, *generator.integers(len(self._samples), size=3).tolist()]
+        return join_mosaic([self._samples[each] for each in chosen], self._augment, generator)
 
 
 class DetectionRecipe:
@@ -94,9 +105,11 @@ class DetectionRecipe:
         """See ``Recipe``."""
         return {"num_classes": len(class_names)}
 
-    def training_data(self, folder: Path, class_names: tuple[str, ...], side: int, seed: int) -> Dataset:
+    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
         """See ``Recipe``."""
-        return AugmentedDataset(DotaDataset(folder, "train", class_names), RandomAugmentation(side), seed)
+        samples = DotaDataset(Path(request.data), "train", class_names)
+        augment = RandomAugmentation(side, scale=request.scale)
+        return AugmentedObjects(samples, augment, request.mosaic, request.seed)
 
     def validation_data(self, folder: Path, class_names: tuple[str, ...]) -> Dataset:
         """See ``Recipe``."""

@@ -46,7 +46,7 @@ ALLOWED = {
         },
     ),
     "model_runner/training": (
-        {"torch", "numpy", "lightning", "PIL", "rasterio"},
+        {"torch", "numpy", "lightning", "PIL", "rasterio", "shapely"},
         {
             "model_runner.training",
             "model_runner.networks",

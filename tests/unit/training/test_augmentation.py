@@ -16,9 +16,11 @@ from model_runner.training.augmentation import (
     RandomAugmentation,
     flip,
     jitter_colours,
+    join_mosaic,
     place_on_canvas,
     rotate,
     transform,
+    visible_parts,
 )
 from model_runner.training.datasets import Sample
 
@@ -250,3 +252,32 @@ def test_images_are_placed_in_the_corner_of_a_canvas():
     assert canvas[:, :4, :6].eq(9).all()
     assert canvas[:, 4:].eq(torch.tensor(MEAN_COLOUR).view(3, 1, 1)).all()
     assert canvas[:, :, 6:].eq(torch.tensor(MEAN_COLOUR).view(3, 1, 1)).all()
+
+
+def test_boxes_end_at_the_border_of_the_canvas():
+    boxes = torch.tensor([[50.0, 40, 30, 10, 0.3], [95, 40, 40, 20, 0], [50, 2, 60, 20, 0], [97, 77, 30, 10, 0.785398]])
+    shown = visible_parts(boxes, 80, 100)
+    torch.testing.assert_close(shown[0], boxes[0])
+    torch.testing.assert_close(shown[1], torch.tensor([87.5, 40, 25, 20, 0]))
+    torch.testing.assert_close(shown[2], torch.tensor([50, 6, 60, 12, 0.0]))
+    assert 15 < shown[3, 2] < 30  # the part in the corner, still along the diagonal
+    assert shown[3, 4] == pytest.approx(0.785398)
+
+
+@given(SEEDS)
+@settings(max_examples=15, deadline=None)
+def test_a_mosaic_shows_four_images_with_their_objects(seed):
+    generator = np.random.default_rng(seed)
+    augment = RandomAugmentation(200, scale=(1, 1), rotation_probability=0, flip_probability=0, jitter=0)
+    colours = [10, 60, 110, 160]
+    box = torch.tensor([[128.0, 128, 20, 12, 0.0]])
+    samples = [
+        sample_of(torch.full((3, 256, 256), colour, dtype=torch.uint8), box, torch.tensor([number]))
+        for number, colour in enumerate(colours)
+    ]
+    joined = join_mosaic(samples, augment, generator)
+    assert joined.image.shape == (3, 200, 200)
+    assert {int(joined.image[0, y, x]) for y in (0, 199) for x in (0, 199)} == set(colours)
+    assert joined.labels.tolist() == [0, 1, 2, 3]
+    for (x, y, *_), label in zip(joined.boxes.tolist(), joined.labels.tolist(), strict=True):
+        assert int(joined.image[0, int(y), int(x)]) == colours[label]
