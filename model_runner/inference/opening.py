@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from model_runner.contract.model_card import ModelCard, Resolution
 from model_runner.contract.task_requests import RasterSource as SourceRequest
@@ -46,12 +47,13 @@ def open_for_model(request: SourceRequest, card: ModelCard, report: Report) -> I
         yield source
 
 
-def automatic_resolution(request: SourceRequest, card: ModelCard, report: Report) -> float | None:
-    """The ground resolution to work at when the user names none; None keeps the raster's own.
+@contextmanager
+def open_own_pixels(request: SourceRequest, card: ModelCard) -> Iterator[RasterSource]:
+    """Open the raster of a request on its own pixels, over the same extent and mask as ``open_for_model``.
 
-    A raster that is finer than the model has seen is averaged to the resolution at which the model works best. A
-    coarser one stays as it is, with a warning: details that are not there cannot be had. Pixels that are no squares
-    on the ground, as those of geographic rasters far from the equator, become squares of their longer side.
+    Raises:
+        InputError: as ``open_for_model``.
+        UnreadableRaster: GDAL cannot read it.
     """
     with open_source(
         request.path,
@@ -59,7 +61,19 @@ def automatic_resolution(request: SourceRequest, card: ModelCard, report: Report
         bands=request.bands,
         extent=request.extent,
         extent_crs=request.extent_crs,
+        mask=request.mask,
     ) as source:
+        yield source
+
+
+def automatic_resolution(request: SourceRequest, card: ModelCard, report: Report) -> float | None:
+    """The ground resolution to work at when the user names none; None keeps the raster's own.
+
+    A raster that is finer than the model has seen is averaged to the resolution at which the model works best. A
+    coarser one stays as it is, with a warning: details that are not there cannot be had. Pixels that are no squares
+    on the ground, as those of geographic rasters far from the equator, become squares of their longer side.
+    """
+    with open_own_pixels(replace(request, mask=None), card) as source:
         sides = source.grid.metres_along_axes_at(source.grid.width / 2, source.grid.height / 2)
     if sides is None:
         return None

@@ -10,6 +10,7 @@ from uuid import uuid4
 from model_runner.errors import InputError
 
 SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml")  # what SQLite and GDAL lay beside a file
+KEPT_SIDECAR = ".aux.xml"  # in which GDAL keeps what a format has no place for
 
 
 @contextmanager
@@ -17,7 +18,8 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, which takes the place of ``path`` when the block ends well.
 
     After an exception nothing is left of it, and a former file at ``path`` is as it was. Sidecars that a former file
-    leaves (a journal would be played into the new file) are removed with it.
+    leaves (a journal would be played into the new file) are removed with it. GDAL's ``.aux.xml``, where there is one
+    beside the temporary path, goes along.
 
     Raises:
         InputError: the folder is missing or not writable, or the file there cannot be replaced.
@@ -30,6 +32,9 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         try:
             _remove(_sidecars(target))
             os.replace(unfinished, target)
+            sidecar = unfinished.with_name(unfinished.name + KEPT_SIDECAR)
+            if sidecar.exists():
+                os.replace(sidecar, target.with_name(target.name + KEPT_SIDECAR))
         except PermissionError as error:
             raise InputError(f"{target} cannot be replaced; close it in other programs first.") from error
     finally:

@@ -11,7 +11,8 @@ from model_runner.contract.messages import Finished
 from model_runner.contract.task_requests import DetectRequest
 from model_runner.errors import InputError
 from model_runner.features import detections_to_frame, write_vector
-from model_runner.inference.detecting import choose_computer, find_objects
+from model_runner.inference.computing import choose_computer
+from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector
 from model_runner.inference.opening import open_for_model
 from model_runner.model_store.loaded import loaded_model

@@ -9,7 +9,8 @@ from pathlib import Path
 from model_runner.contract.messages import Finished
 from model_runner.contract.task_requests import EvaluateRequest, Tiling
 from model_runner.errors import InputError
-from model_runner.inference.detecting import choose_computer, find_objects
+from model_runner.inference.computing import choose_computer
+from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector
 from model_runner.metrics.rotated_map import RotatedMap, rotated_map
 from model_runner.model_store.loaded import loaded_model

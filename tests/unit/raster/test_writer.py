@@ -45,6 +45,15 @@ def test_the_journal_of_a_former_file_is_not_played_into_the_new_one(tmp_path):
     assert os.listdir(tmp_path) == ["result.gpkg"]
 
 
+def test_what_gdal_lays_beside_a_file_goes_along(tmp_path):
+    (tmp_path / "result.tif.aux.xml").write_text("of the former")
+    with atomic(tmp_path / "result.tif") as unfinished:
+        unfinished.write_text("new")
+        unfinished.with_name(unfinished.name + ".aux.xml").write_text("of the new")
+    assert (tmp_path / "result.tif.aux.xml").read_text() == "of the new"
+    assert sorted(os.listdir(tmp_path)) == ["result.tif", "result.tif.aux.xml"]
+
+
 def test_two_writers_do_not_meet(tmp_path):
     with atomic(tmp_path / "a.tif") as first, atomic(tmp_path / "a.tif") as second:
         assert first != second

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Segmentation in an open raster: probabilities of classes, pixel by pixel."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from model_runner.contract.model_card import ModelCard
+from model_runner.contract.task_requests import Tiling
+from model_runner.inference.blending import Band, BlendingCollector, plan_strips
+from model_runner.inference.computing import Computer, tiles_for_model
+from model_runner.inference.engine import Throughput, run_over_tiles
+from model_runner.inference.prepare import prepare
+from model_runner.inference.views import mean_of_mirrored_views
+from model_runner.raster.source import RasterSource, TileInput
+from model_runner.report import Report
+
+
+def find_classes(
+    source: RasterSource,
+    network: torch.nn.Module,
+    card: ModelCard,
+    computer: Computer,
+    tiling: Tiling,
+    flips: bool,
+    give_out: Callable[[Band], None],
+    margin: int,
+    report: Report,
+) -> Throughput:
+    """Give out the probabilities of the classes for the whole raster, in working pixels, and tell what the run did.
+
+    Args:
+        source: the raster.
+        network: from normalised images to logits (n, classes, h, w).
+        card: of the model.
+        computer: computes.
+        tiling: the user's wishes.
+        flips: whether four mirrored views are averaged.
+        give_out: takes the bands, see ``blending``.
+        margin: columns that neighbouring strips are to share.
+        report: is told of each batch.
+
+    Raises:
+        InputError: the overlap does not fit the tile size.
+        OutOfMemory: not even one tile fits.
+        Cancelled: the user asked to stop.
+    """
+    tiles, classes = tiles_for_model(source.grid, card, tiling), len(card.classes)
+    strips = plan_strips(tiles, source.grid.width, classes, margin)
+    collector = BlendingCollector(strips, source.grid.height, classes, give_out)
+    predict = segmenter(network, card, computer, flips)
+    throughput = run_over_tiles(source, collector.tiles, predict, collector, computer.batch_size, report)
+    collector.finish()
+    return throughput
+
+
+def segmenter(
+    network: torch.nn.Module, card: ModelCard, computer: Computer, flips: bool
+) -> Callable[[list[TileInput]], list[Tensor]]:
+    """The function that predicts a batch of tiles: probabilities (classes, h, w) each, float32 on the CPU."""
+    return partial(_predict, network, card, computer, flips)
+
+
+@torch.inference_mode()
+def _predict(
+    network: torch.nn.Module, card: ModelCard, computer: Computer, flips: bool, tiles: list[TileInput]
+) -> list[Tensor]:
+    def probabilities(images: Tensor) -> Tensor:
+        with computer.autocast():
+            logits = network(images)
+        return logits.float().softmax(1)
+
+    images = prepare(tiles, card, computer.device)
+    maps = mean_of_mirrored_views(probabilities, images) if flips else probabilities(images)
+    height, width = tiles[0].valid.shape
+    return list(maps[:, :, :height, :width].cpu())
