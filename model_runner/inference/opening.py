@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from model_runner.contract.model_card import ModelCard, Resolution
 from model_runner.contract.task_requests import ChangeRequest
@@ -95,6 +96,26 @@ def _tell_warnings(source: RasterSource, report: Report) -> None:
         report.log("warning", warning)
 
 
+@contextmanager
+def open_own_pixels(request: SourceRequest, card: ModelCard, within: NamedGrid | None = None) -> Iterator[RasterSource]:
+    """Open the raster of a request on its own pixels, where ``open_for_model`` looks.
+
+    Raises:
+        InputError: as ``open_for_model``.
+        UnreadableRaster: GDAL cannot read it.
+    """
+    with open_source(
+        request.path,
+        band_count=len(card.bands),
+        bands=request.bands,
+        extent=request.extent,
+        extent_crs=request.extent_crs,
+        mask=request.mask,
+        within=within,
+    ) as source:
+        yield source
+
+
 def automatic_resolution(
     request: SourceRequest, card: ModelCard, report: Report, within: NamedGrid | None = None
 ) -> float | None:
@@ -104,14 +125,7 @@ def automatic_resolution(
     coarser one stays as it is, with a warning: details that are not there cannot be had. Pixels that are no squares
     on the ground, as those of geographic rasters far from the equator, become squares of their longer side.
     """
-    with open_source(
-        request.path,
-        band_count=len(card.bands),
-        bands=request.bands,
-        extent=request.extent,
-        extent_crs=request.extent_crs,
-        within=within,
-    ) as source:
+    with open_own_pixels(replace(request, mask=None), card, within) as source:
         sides = source.grid.metres_along_axes_at(source.grid.width / 2, source.grid.height / 2)
     if sides is None:
         return None

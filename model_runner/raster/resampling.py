@@ -99,9 +99,18 @@ def resample(
         Values (C, h, w) float32, each the mean of valid source pixels, and (h, w) which pixels are valid by at least
         half; the others are 0.
     """
-    weight = valid.astype(np.float32)
-    weighted = np.concatenate([values * weight, weight[None]])
-    *sums, share = columns.combine(rows.combine(weighted, axis=1), axis=2)
+    means, share = weighted_means(values, valid.astype(np.float32), rows, columns)
     resampled_valid = share >= VALID_SHARE - ROUNDING
-    means = np.stack(sums) / np.where(resampled_valid, share, 1)
     return means * resampled_valid, resampled_valid
+
+
+def weighted_means(
+    values: np.ndarray, weights: np.ndarray, rows: AxisWeights, columns: AxisWeights
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means (C, h, w) of source pixels (C, H, W) that count by ``weights`` (H, W), and the mean weight (h, w).
+
+    Where that is 0, so are the means.
+    """
+    weighted = np.concatenate([values * weights, weights[None]])
+    *sums, share = columns.combine(rows.combine(weighted, axis=1), axis=2)
+    return np.stack(sums) / np.where(share > 0, share, 1), share

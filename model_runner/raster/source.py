@@ -185,6 +185,26 @@ class RasterSource:
         beyond = ((0, tile.height - height), (0, tile.width - width))
         return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
 
+    @property
+    def is_native(self) -> bool:
+        """Whether working pixels are the raster's own."""
+        return self._placement.is_native
+
+    def read_valid(self, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """Which of the raster's own pixels (height, width) in a window have data and lie within the mask.
+
+        For sources that work on these; that is what ``read`` tells, without its work on the values.
+
+        Raises:
+            UnreadableRaster: the file is damaged.
+        """
+        with reading(self._handles.path):
+            window = self._placement.window(x, y, width, height)
+            _, valid = read_pixels(self._handles.get(), self._choice, window)
+        if self._polygons is not None:
+            valid &= self._polygons.inside(x, y, width, height)
+        return valid
+
     def _clip(self, tile: Tile) -> tuple[int, int, int, int]:
         """x, y, width and height of the part of a tile that lies on the grid."""
         return (
