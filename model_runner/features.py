@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boxes in pixels become polygons on the ground, with what an analyst wants to know of them."""
+"""Boxes and regions in pixels become polygons on the ground, with what an analyst wants to know of them."""
 
 import os
 import shutil
@@ -73,6 +73,39 @@ def detections_to_frame(
         "run_id": np.full(len(boxes), run_id, dtype=object),
     }
     return geopandas.GeoDataFrame(columns, geometry=shapely.polygons(ground), crs=grid.reference_system)
+
+
+def regions_to_frame(
+    polygons: np.ndarray,
+    numbers: np.ndarray,
+    grid: WorkingGrid,
+    class_names: Sequence[str],
+    model: str,
+    run_id: str,
+) -> geopandas.GeoDataFrame:
+    """Regions of classes as polygons in the ground frame, one row each, in the order given.
+
+    Args:
+        polygons: (n,) shapely polygons in pixels of the grid.
+        numbers: (n,) class numbers.
+        grid: the grid of the polygons.
+        class_names: by class number.
+        model: id of the model.
+        run_id: id of the run.
+
+    Returns:
+        A frame with the columns class_id, class_name, area_m2 (on the ellipsoid; without a reference system in
+        pixels), model and run_id.
+    """
+    columns = {
+        "class_id": np.asarray(numbers, dtype=np.int32),
+        "class_name": np.array([class_names[number] for number in numbers], dtype=object),
+        "area_m2": grid.measure_polygons(polygons),
+        "model": np.full(len(polygons), model, dtype=object),
+        "run_id": np.full(len(polygons), run_id, dtype=object),
+    }
+    ground = shapely.transform(polygons, grid.to_ground_points)
+    return geopandas.GeoDataFrame(columns, geometry=ground, crs=grid.reference_system)
 
 
 def write_vector(path: str | os.PathLike, frame: geopandas.GeoDataFrame, layer_name: str) -> None:

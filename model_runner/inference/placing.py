@@ -21,18 +21,15 @@ class WorkingPixels:
     """The result has the model's pixels.
 
     Args:
-        grid: the working grid.
         give_out: takes windows of the result that cover it once, each strip from top to bottom.
 
     Attributes:
-        grid: of the result.
         margin: columns that the strips must share.
     """
 
     margin = 0
 
-    def __init__(self, grid: WorkingGrid, give_out: TakePixels) -> None:
-        self.grid = grid
+    def __init__(self, give_out: TakePixels) -> None:
         self._give_out = give_out
 
     def take(self, band: Band) -> None:
@@ -53,12 +50,10 @@ class OwnPixels:
         give_out: takes windows of the result that cover it once, each strip from top to bottom.
 
     Attributes:
-        grid: of the result.
         margin: columns that the strips must share.
     """
 
     def __init__(self, working: WorkingGrid, own: RasterSource, give_out: TakePixels) -> None:
-        self.grid = own.grid
         self._own = own
         self._working = working
         self._give_out = give_out
@@ -84,21 +79,21 @@ class OwnPixels:
             count = min(most_rows, until - self._next_row)
             self._give_out_rows(left, right - left, count, band.strip.first)
             self._next_row += count
-        if until < self.grid.height:
+        if until < self._own.grid.height:
             needed = self._rows.weigh(until, 1).first - self._held_row
             self._held = tuple(each[..., needed:, :].copy() for each in self._held)
             self._held_row += needed
 
     def _first_column_at(self, border: int) -> int:
         """The first column of the result right of a border of strips, in working pixels."""
-        return self.grid.width if border == self._working.width else ceil(border / self._columns.scale)
+        return self._own.grid.width if border == self._working.width else ceil(border / self._columns.scale)
 
     def _complete_rows(self, working_rows: int) -> int:
         """How many rows of the result need no more than the first so many working rows."""
         if working_rows == self._working.height:
-            return self.grid.height
+            return self._own.grid.height
         scale = self._rows.scale
-        return min(max(0, floor((working_rows - 1 - ceil(scale)) / scale) + 1), self.grid.height)
+        return min(max(0, floor((working_rows - 1 - ceil(scale)) / scale) + 1), self._own.grid.height)
 
     def _give_out_rows(self, left: int, width: int, count: int, first_working_column: int) -> None:
         """Give out the next rows of a strip."""
