@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two rasters of one place, tile by tile on the grid of the first."""
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,6 +61,11 @@ class RasterPair:
     def matched(self, match: ColourMatch) -> "RasterPair":
         """The pair with the later date's colours brought to those of the earlier one."""
         return replace(self, match=match)
+
+    def record(self) -> dict[str, Any]:
+        """What the run record says of both rasters: plain values for JSON."""
+        match = None if self.match is None else asdict(self.match)
+        return {"before": self.before.record(), "after": self.after.record(), "matched_colours": match}
 
     def has_data(self, tile: Tile) -> bool:
         """Whether a tile may hold a pixel that is valid at both dates; False is certain.

@@ -2,6 +2,7 @@
 """A raster on the grid of another one: turned, moved, averaged or interpolated, in any pair of reference systems."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rasterio.windows import Window
@@ -69,6 +70,10 @@ class WarpedSource:
     def native(self) -> NamedGrid:
         """The grid of the raster's own pixels, and its path."""
         return self.raster.native
+
+    def record(self) -> dict[str, Any]:
+        """What the run record says of the raster: plain values for JSON."""
+        return self.raster.record()
 
     def has_data(self, tile: Tile) -> bool:
         """Whether a tile of the grid may hold a valid pixel; False is certain.
