@@ -37,7 +37,9 @@ def lay_on_grid(raster: RasterSource, native: WorkingGrid, grid: WorkingGrid) ->
     if along_axes is not None:
         across, down = along_axes.a, along_axes.e
         window = Window(along_axes.c, along_axes.f, grid.width * across, grid.height * down)
-        return raster.on_window(window, (across, down))
+        on_axes = raster.on_window(window, (across, down))
+        if not (on_axes.is_native and _sticks_out(window, native)):  # pixels that are not there cannot be read
+            return on_axes
     scales = mapping.scales_at(grid.width / 2, grid.height / 2)
     if not np.isfinite(scales).all():
         raise InputError(
@@ -128,6 +130,11 @@ class WarpedSource:
         if width <= 0 or height <= 0:
             return None
         return Tile(0, 0, *first.tolist(), width, height, False, False, False, False)
+
+
+def _sticks_out(window: Window, grid: WorkingGrid) -> bool:
+    right, bottom = window.col_off + window.width, window.row_off + window.height
+    return min(window.col_off, window.row_off) < 0 or right > grid.width or bottom > grid.height
 
 
 def _interpolate(values: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:

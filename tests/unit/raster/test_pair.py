@@ -176,6 +176,17 @@ def test_coarser_working_pixels_are_averages_at_both_dates(before, make_after):
     np.testing.assert_allclose(later, earlier, atol=4 * TENTH_OF_A_PIXEL)
 
 
+def test_finer_working_pixels_may_reach_beyond_the_later_raster(before, make_after):
+    with open_source(before, band_count=3) as source:
+        half = source.grid.metres_per_pixel / 2
+    with opened(before, make_after(GROUND @ Affine.scale(0.5), 201, 200), resolution=half) as pair:
+        earlier, later, valid = read_whole(pair)
+    assert valid.shape == (200, 202)
+    assert valid[:, :201].all()
+    assert not valid[:, 201].any()
+    np.testing.assert_allclose(later[:, :, 1:200], earlier[:, :, 1:200], atol=2 * TENTH_OF_A_PIXEL)
+
+
 def test_longitudes_may_be_counted_from_other_meridians(make_raster):
     pixels = seen(GROUND).astype(np.uint8)
     rasters = [
