@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Open a raster and read it tile by tile, as models want it."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -9,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from rasterio.windows import Window
 
-from model_runner.raster.bands import BandChoice, choose_bands
+from model_runner.raster.bands import COLOUR_BANDS, BandChoice, choose_bands
 from model_runner.raster.georeference import coarsen, factors_for_resolution, native_grid, window_of_extent
 from model_runner.raster.handles import Handles, reading
 from model_runner.raster.mask import PolygonMask
+from model_runner.raster.overlap import NamedGrid, shared_window
 from model_runner.raster.pixels import has_valid, read_pixels
 from model_runner.raster.placement import Placement, place_on_source
 from model_runner.raster.resampling import resample
@@ -41,6 +43,7 @@ def open_source(
     mask: str | None = None,
     resolution: float | None = None,
     percentiles: tuple[float, float] = (2.0, 98.0),
+    within: NamedGrid | None = None,
 ) -> Iterator["RasterSource"]:
     """Open a raster for tile-wise reading; all its files are closed at the end of the block.
 
@@ -53,9 +56,10 @@ def open_source(
         mask: vector file with polygons outside of which pixels are not valid.
         resolution: ground resolution to work at in metres per pixel; None keeps the raster's own.
         percentiles: of the values that become 0 and 255 where bands are not 8 bit.
+        within: another raster; only what lies within that one too is looked at.
 
     Raises:
-        InputError: bands, extent, mask or resolution do not fit the raster.
+        InputError: bands, extent, mask, resolution or the other raster do not fit the raster.
         UnreadableRaster: the file is missing, damaged or no raster.
     """
     path = str(path)
@@ -67,6 +71,8 @@ def open_source(
         window = Window(0, 0, native.width, native.height)
         if extent is not None:
             window = window_of_extent(native, extent, extent_crs, path)
+        if within is not None:
+            window = shared_window(NamedGrid(native, path), window, within)
         factors = (1.0, 1.0)
         if resolution is not None:
             factors = factors_for_resolution(native, window, resolution, path)
@@ -74,6 +80,7 @@ def open_source(
         yield RasterSource(
             handles,
             choice,
+            NamedGrid(native, path),
             grid,
             place_on_source(handles, window, factors),
             None if mask is None else PolygonMask(mask, grid),
@@ -88,6 +95,7 @@ class RasterSource:
     """An open raster; ``open_source`` makes it. Several threads may read at once.
 
     Attributes:
+        native: the grid of the raster's own pixels, and its path.
         grid: the working grid.
         warnings: what the user should know, a line each.
     """
@@ -96,12 +104,14 @@ class RasterSource:
         self,
         handles: Handles,
         choice: BandChoice,
+        native: NamedGrid,
         grid: WorkingGrid,
         placement: Placement,
         polygons: PolygonMask | None,
         percentiles: tuple[float, float],
         warnings: list[str],
     ) -> None:
+        self.native = native
         self.grid = grid
         self.warnings = warnings
         self._handles = handles
@@ -109,6 +119,11 @@ class RasterSource:
         self._placement = placement
         self._polygons = polygons
         self._percentiles = percentiles
+
+    @property
+    def band_count(self) -> int:
+        """How many bands tiles have."""
+        return len(self._choice.numbers) if self._choice.palette is None else COLOUR_BANDS
 
     def record(self) -> dict[str, Any]:
         """What the run record says of the raster: plain values for JSON."""
@@ -125,6 +140,20 @@ class RasterSource:
             "crs": None if self.grid.crs is None else self.grid.crs.to_string(),
             "warnings": list(self.warnings),
         }
+
+    def on_window(self, window: Window, factors: tuple[float, float]) -> "RasterSource":
+        """The same raster, without mask, on another working grid; it is open as long as this one.
+
+        Args:
+            window: of the raster's own pixels, fractions too, where the grid lies.
+            factors: how many own pixels, across and down, a pixel of the grid covers.
+        """
+        self._stretch  # noqa: B018 - found once for both
+        other = copy.copy(self)
+        other.grid = coarsen(self.native.grid, window, factors)
+        other._placement = place_on_source(self._handles, window, factors)
+        other._polygons = None
+        return other
 
     def has_data(self, tile: Tile) -> bool:
         """Whether a tile may hold a valid pixel: False is certain, and cheaper than reading the tile.

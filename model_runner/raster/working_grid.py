@@ -44,6 +44,14 @@ class WorkingGrid:
         """``crs`` as pyproj knows it."""
         return None if self.crs is None else pyproj.CRS.from_user_input(self.crs)
 
+    @property
+    def system_name(self) -> str | None:
+        """The code of the reference system, such as EPSG:32633, or its name where it has no code."""
+        if self.crs is None:
+            return None
+        authority = self.reference_system.to_authority()
+        return ":".join(authority) if authority else self.reference_system.name
+
     @cached_property
     def metres_per_pixel(self) -> float | None:
         """True metres per pixel at the centre, the geometric mean of both pixel axes; None without ``crs``."""
