@@ -65,7 +65,7 @@ def test_every_parameter_is_explained(name):
 @pytest.mark.usefixtures("qgis", "models")
 def test_the_help_names_the_installed_models_and_their_classes():
     text = algorithm_named("detectobjects").shortHelpString()
-    assert "<b>detect-demo-l0</b> finds plane, ship." in text
+    assert "<b>detect-demo-l0</b> knows plane, ship." in text
     assert "\n" not in text  # QGIS would make each line a paragraph
 
 

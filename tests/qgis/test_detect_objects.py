@@ -155,7 +155,7 @@ def test_of_a_mask_only_the_selected_polygons_count(raster, fake_runner):
     mask = polygon_layer("EPSG:32633", "POLYGON((0 0, 1 0, 1 1, 0 0))")
     QgsProject.instance().addMapLayer(mask)
     nothing_selected = QgsProcessingFeatureSourceDefinition(mask.id(), selectedFeaturesOnly=True)
-    assert "The mask 'fields' holds no polygons" in failure(INPUT=raster, MASK=nothing_selected)
+    assert "The mask layer 'fields' holds no polygons" in failure(INPUT=raster, MASK=nothing_selected)
     mask.selectAll()
     run(INPUT=raster, MASK=nothing_selected)
     QgsProject.instance().removeMapLayer(mask.id())
@@ -171,7 +171,7 @@ def test_a_raster_of_two_bands_is_refused_early_and_one_of_a_single_band_is_not(
     two, grey = str(tmp_path / "two.tif"), str(tmp_path / "grey.tif")
     gdal.Translate(two, raster, bandList=[1, 2])
     gdal.Translate(grey, raster, bandList=[1])
-    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster has 2."
+    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster 'two' has 2."
     run(INPUT=grey)
 
 
@@ -182,7 +182,7 @@ def test_a_band_of_opacity_is_not_counted(tmp_path, raster, fake_runner):
     gdal.Translate(grey, raster, options="-b 1 -b 2 -colorinterp gray,alpha")
     gdal.Translate(two, raster, options="-colorinterp gray,undefined,alpha")
     run(INPUT=grey)
-    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster has 2."
+    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster 'two_alpha' has 2."
 
 
 @pytest.mark.parametrize("text", ["3,2,1", "3;2;1", " 3, 2, 1 "])
@@ -263,9 +263,9 @@ def test_a_result_for_a_damaged_database_is_kept(raster, fake_runner, tmp_path, 
 def test_a_result_that_the_disk_does_not_hold_is_kept(raster, fake_runner, tmp_path, monkeypatch, suffix):
     import resource
 
-    from lwganet_qgis.processing_algorithms.parameters import ParameterReader
+    from lwganet_qgis.processing_algorithms.results import Results
 
-    copy, limits = ParameterReader.copy_features, resource.getrlimit(resource.RLIMIT_FSIZE)
+    copy, limits = Results._copy_features, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def copy_to_a_full_disk(*arguments):
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
@@ -274,7 +274,7 @@ def test_a_result_that_the_disk_does_not_hold_is_kept(raster, fake_runner, tmp_p
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    monkeypatch.setattr(ParameterReader, "copy_features", copy_to_a_full_disk)
+    monkeypatch.setattr(Results, "_copy_features", copy_to_a_full_disk)
     text = failure(INPUT=raster, OUTPUT=str(tmp_path / f"boxes.{suffix}"))
     assert len(text) < 700
     assert kept_result(text).featureCount() == 2
