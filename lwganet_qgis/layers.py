@@ -9,7 +9,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterable, Iterator, Optional, Union
+from typing import Iterable, Iterator, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -66,7 +66,7 @@ def write_polygons(
 
     Args:
         what: name of the file, and what errors call the layer: "mask" for example.
-        source: the layer; its fields go along.
+        source: the layer; its fields go along, a field called fid too.
         default_crs: that of a layer that has none.
         folder: where the file is made.
         transforms: of the project.
@@ -77,7 +77,8 @@ def write_polygons(
     path = str(folder / f"{what}.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.layerName = what
-    fields = fields_of(source)
+    options.layerOptions = ["FID=row_of_layer"]
+    fields = source.fields()
     crs = source.sourceCrs() if source.sourceCrs().isValid() else default_crs
     writer = QgsVectorFileWriter.create(path, fields, source.wkbType(), crs, transforms, options)
     written = 0
@@ -95,11 +96,11 @@ def open_vector(path: str) -> QgsVectorLayer:
     return QgsVectorLayer(path, Path(path).stem, "ogr")
 
 
-def fields_of(layer: Union[QgsVectorLayer, QgsProcessingFeatureSource]) -> QgsFields:
+def fields_of(layer: QgsVectorLayer) -> QgsFields:
     """The layer's fields without the key that GeoPackage adds."""
     fields = QgsFields()
     for field in layer.fields():
-        if field.name().lower() != "fid":
+        if field.name() != "fid":
             fields.append(field)
     return fields
 

@@ -110,9 +110,14 @@ class Styler(QgsProcessingLayerPostProcessorInterface):
 
 
 def _add_classes(renderer: QgsCategorizedSymbolRenderer, classes: tuple[ModelClass, ...]) -> None:
+    """Add categories with the source symbol, whose parts keep their opacity; locked ones keep their colour."""
     for each in classes:
         own = renderer.sourceSymbol().clone()
-        own.setColor(QColor(each.colour))
+        for part in own.symbolLayers():
+            if not part.isLocked():
+                colour = QColor(each.colour)
+                colour.setAlpha(part.color().alpha())
+                part.setColor(colour)
         renderer.addCategory(QgsRendererCategory(each.name, own, each.name))
 
 

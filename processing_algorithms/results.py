@@ -66,10 +66,14 @@ class Results:
             return None
         return self._algorithm.parameterAsOutputLayer(self._parameters, name, self._context)
 
-    def deliver_raster(self, path: str, name: str, title: str, look: Look) -> str:
-        """Style a raster that the runner wrote, title it, and return the id of its layer."""
-        keep_style(path, look)
+    def deliver_raster(self, finished: Finished, key: str, name: str, title: str, look: Look) -> str:
+        """Style and title a raster that the runner wrote into place, and return the id of its layer.
+
+        The arguments are those of ``deliver_features``.
+        """
+        path = finished.outputs[key]
         self._name_on_load(path, name, title, look)
+        keep_style(path, look)
         return path
 
     def deliver_features(self, finished: Finished, key: str, name: str, title: str, look: Look, has_crs: bool) -> str:
