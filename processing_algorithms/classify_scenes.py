@@ -8,8 +8,7 @@ from dataclasses import replace
 from qgis.core import QgsProcessing, QgsProcessingParameterFeatureSource, QgsProcessingParameterNumber
 
 from ..lwganet_qgis.styles import ClassPolygons
-from ..model_runner.contract.task_requests import ClassifyRequest
-from .parameter_reader import NO_SOURCE
+from ..model_runner.contract.task_requests import ClassifyRequest, RasterSource
 from .parameters import (
     FLOAT,
     INTEGER,
@@ -93,7 +92,7 @@ class ClassifyScenes(RunnerAlgorithm):
         zones = values.polygons("ZONES")
         self._has_crs = self._raster.crs.isValid() or (zones is not None and zones.sourceCrs().isValid())
         self._wanted = ClassifyRequest(
-            source=NO_SOURCE,
+            source=RasterSource("", resolution=self._resolution(values)),
             output="scenes.gpkg",
             model=self._card.id,
             zones=None if zones is None else "zones.gpkg",
@@ -103,10 +102,16 @@ class ClassifyScenes(RunnerAlgorithm):
             compute=values.compute(),
         )
 
+    def _resolution(self, values):
+        """The resolution from which the size of cells follows; where that is chosen, a layer is exported at it."""
+        is_size_chosen = any(values.is_given(name) for name in ("ZONES", "CELL_SIZE", "CELL_PIXELS"))
+        return None if is_size_chosen and self._raster.path is None else values.number("RESOLUTION")
+
     def request(self, values, results, folder, feedback):
+        source = values.raster_source(self._raster, folder, feedback)
         return replace(
             self._wanted,
-            source=values.raster_source(self._raster, folder, feedback),
+            source=replace(source, resolution=self._wanted.source.resolution),
             output=str(folder / self._wanted.output),
             zones=values.polygons_file("ZONES", "zones", self._raster.crs, folder),
         )

@@ -48,8 +48,9 @@ class DetectChanges(RunnerAlgorithm):
                 ),
                 "Pixels with a lower probability count as unchanged: higher means fewer and surer changes.",
             ),
-            *where_to_look("BEFORE"),
-            bands_of("AFTER", "AFTER_BANDS", "Bands of the later image (none: as in the earlier one)"),
+            *where_to_look(
+                "BEFORE", bands_of("AFTER", "AFTER_BANDS", "Bands of the later image (none: the same ones)")
+            ),
             *how_to_tile("twice the surroundings by which one tells a change; tiles are blended there"),
             *how_to_compute("tiles"),
             mirrored_views(),
@@ -76,9 +77,10 @@ class DetectChanges(RunnerAlgorithm):
         ):
             self.addParameter(parameter)
         self.add_numbers(
-            CHANGED_AREA_M2="Square metres that changed",
-            CHANGED_SHARE="Share of the common area that changed, 0 to 1",
-            COUNT="Number of changed areas",
+            AREA_M2_CHANGED="Square metres that changed",
+            PIXELS_CHANGED="Number of pixels that changed",
+            SHARE_CHANGED="Share of the common area that changed, 0 to 1",
+            COUNT="Number of outlines",
             TILES="Number of tiles",
             TILES_SKIPPED="Number of tiles without data",
             SECONDS="Seconds",
@@ -117,7 +119,7 @@ class DetectChanges(RunnerAlgorithm):
     def deliver(self, finished, results):
         dates = f"from {self._before.name} to {self._after.name}"
         delivered = {
-            "OUTPUT": results.deliver_raster(finished, "change", "OUTPUT", f"Changes {dates}", Drawing("change.qml"))
+            "OUTPUT": results.deliver_raster(finished, "changes", "OUTPUT", f"Changes {dates}", Drawing("change.qml"))
         }
         if "probability" in finished.outputs:
             delivered["PROBABILITY"] = results.deliver_raster(

@@ -42,6 +42,10 @@ class ParameterReader:
         """A text without blanks around it."""
         return self._algorithm.parameterAsString(self._parameters, name, self._context).strip()
 
+    def is_given(self, name: str) -> bool:
+        """Whether the user chose anything."""
+        return self._parameters.get(name) not in (None, "", NULL)
+
     def choice(self, name: str) -> str:
         """The chosen one of several texts."""
         return self._algorithm.parameterAsEnumString(self._parameters, name, self._context)
@@ -52,7 +56,7 @@ class ParameterReader:
 
     def number(self, name: str) -> Optional[float]:
         """A number, or None where the user left it empty."""
-        if self._parameters.get(name) in (None, ""):
+        if not self.is_given(name):
             return None
         return self._algorithm.parameterAsDouble(self._parameters, name, self._context)
 
@@ -146,7 +150,7 @@ class ParameterReader:
     def _refuse_empty_extent(self) -> None:
         """Refuse an extent without area, which QGIS does not tell from one that is not set."""
         extent = self._extent()
-        if extent.isEmpty() and self._parameters.get("EXTENT") not in (None, "", NULL):
+        if extent.isEmpty() and self.is_given("EXTENT"):
             edges = (extent.xMinimum(), extent.xMaximum(), extent.yMinimum(), extent.yMaximum())
             raise InputError(
                 f"The extent {','.join(f'{edge:.12g}' for edge in edges)} has no area; choose a larger one, or none "

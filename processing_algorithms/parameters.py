@@ -64,8 +64,8 @@ def raster_input(name: str, label: str) -> QgsProcessingParameterDefinition:
 
 
 def model_choice(name: str, task: str) -> QgsProcessingParameterDefinition:
-    """Which model to use; all installed ones for the task are offered."""
-    choices = [card.id for card in find_cards(task)]
+    """Which model to use; all installed ones for the task are offered, or else the default one, to be installed."""
+    choices = [card.id for card in find_cards(task)] or [DEFAULT_MODELS[task]]
     return explained(
         text_with_choices(name, "Model", choices, DEFAULT_MODELS[task]),
         "The id of an installed model; the help tells what each one finds. 'Manage models' brings others.",
@@ -81,8 +81,8 @@ def bands_of(raster: str, name: str, label: str) -> QgsProcessingParameterDefini
     )
 
 
-def where_to_look(raster: str) -> list[QgsProcessingParameterDefinition]:
-    """Bands, part and resolution of the raster of that name."""
+def where_to_look(raster: str, *more_bands: QgsProcessingParameterDefinition) -> list[QgsProcessingParameterDefinition]:
+    """Part, bands and resolution of the raster of that name, and the bands of others."""
     return [
         explained(
             QgsProcessingParameterExtent("EXTENT", "Only within this extent", optional=True),
@@ -95,6 +95,7 @@ def where_to_look(raster: str) -> list[QgsProcessingParameterDefinition]:
             "What lies outside of the polygons is not looked at. Empty: all of the image is.",
         ),
         bands_of(raster, "BANDS", "Bands for red, green, blue (none: the first ones)"),
+        *more_bands,
         explained(
             optional_number(
                 "RESOLUTION", "Resolution to work at, in metres per pixel (not set: automatic)", FLOAT, 0.001, 1000

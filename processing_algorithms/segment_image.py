@@ -62,7 +62,12 @@ class SegmentImage(RunnerAlgorithm):
             self.addParameter(parameter)
         self.add_numbers_by_class("area_m2", "Square metres")
         self.add_numbers_by_class("pixels", "Number of pixels")
-        self.add_numbers(TILES="Number of tiles", TILES_SKIPPED="Number of tiles without data", SECONDS="Seconds")
+        self.add_numbers(
+            COUNT="Number of outlines",
+            TILES="Number of tiles",
+            TILES_SKIPPED="Number of tiles without data",
+            SECONDS="Seconds",
+        )
 
     def prepare(self, values):
         self._card = values.card("MODEL", self.TASK)

@@ -175,9 +175,9 @@ def change(job, request):
     if request.probability:
         write_raster(request.probability, path, gdal.GDT_Float32, 0.1, 0.9)
     if request.polygons:
-        write_polygons(request.polygons, path, {"area_m2": 9.0, "probability": 0.8})
-    numbers = {"changed_area_m2": 243.0, "changed_share": 0.5, "count": 1, "seconds": 0.1}
-    outputs = {"change": request.output, "probability": request.probability, "polygons": request.polygons}
+        write_polygons(request.polygons, path, {"area_m2": 9.0, "mean_probability": 0.8})
+    numbers = {"area_m2_changed": 243.0, "pixels_changed": 2700, "share_changed": 0.5, "count": 1}
+    outputs = {"changes": request.output, "probability": request.probability, "polygons": request.polygons}
     return finished(job, request, numbers, **outputs)
 
 

@@ -39,6 +39,17 @@ def test_two_kinds_of_scenes_at_once_are_refused_early(scenes, polygon_layer):
     assert "cell size and cell pixels" in scenes.refusal(CELL_SIZE=10, CELL_PIXELS=64)
 
 
+def test_the_resolution_of_an_export_is_not_that_of_the_cells_where_their_size_is_chosen(scenes, fake_runner, raster):
+    from osgeo import gdal
+    from qgis.core import QgsRasterLayer
+
+    gdal.Translate("/vsimem/image.tif", raster)
+    layer = QgsRasterLayer("/vsimem/image.tif", "image", "gdal")
+    scenes(INPUT=layer, RESOLUTION=0.6)
+    scenes(INPUT=layer, RESOLUTION=0.6, CELL_SIZE=20)
+    assert [request["source"]["resolution"] for request in fake_runner.requests] == [0.6, None]
+
+
 def test_a_loaded_result_is_named_and_styled(scenes, project):
     layer = scenes.loaded()["OUTPUT"]
     assert layer.name() == "Scenes in airfield"

@@ -4,7 +4,7 @@ import pytest
 
 def test_only_the_two_images_are_needed(change, fake_runner, raster, later):
     results = change()
-    assert (results["CHANGED_AREA_M2"], results["CHANGED_SHARE"], results["COUNT"]) == (243, 0.5, 1)
+    assert (results["AREA_M2_CHANGED"], results["SHARE_CHANGED"], results["COUNT"]) == (243, 0.5, 1)
     assert "PROBABILITY" not in results
     assert "POLYGONS" not in results
     request = fake_runner.requests[0]

@@ -161,6 +161,15 @@ def test_a_model_that_is_missing_is_one_line(segmentation):
     )
 
 
+def test_without_any_model_the_default_one_is_offered(qgis, models):
+    from qgis.core import QgsApplication
+
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("lwganet:segmentimage")
+    hints = algorithm.parameterDefinition("MODEL").metadata()["widget_wrapper"]["value_hints"]
+    assert hints == ["segment-demo-l0"]
+    assert "None." in algorithm.shortHelpString()
+
+
 def test_wrong_input_is_refused_early(segmentation, raster, tmp_path):
     from osgeo import gdal
 
