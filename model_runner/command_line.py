@@ -24,6 +24,7 @@ DONE, FAILED, WRONG_USE, CANCELLED = 0, 1, 2, 3
 
 COMMANDS = {
     "detect": "detect airport.tif --output boxes.gpkg",
+    "classify": "classify town.tif --output scenes.gpkg",
     "finetune": "finetune --task detect --data dataset --init detect-demo-l0 --output my-model",
     "evaluate": "evaluate --task detect --data dataset --model my-model --output report",
 }

@@ -14,6 +14,7 @@ from model_runner.report import Report
 
 TASKS = {
     "detect": "model_runner.tasks.detect:detect",
+    "classify": "model_runner.tasks.classify:classify",
     "finetune": "model_runner.tasks.finetune:finetune",
     "evaluate": "model_runner.tasks.evaluate:evaluate",
     "import-model": "model_runner.tasks.models:import_model",
