@@ -202,7 +202,7 @@ def _classify_images(
     if len(faults) == len(images):
         raise InputError(f"None of the {len(images)} images in {folder} can be used. {faults[0]}")
     for fault in faults[:NAMED_IMAGES]:
-        report.log("warning", f"{fault} It is left out.")
+        report.log("warning", f"{fault.rstrip('.')}; it is left out.")
     if len(faults) > NAMED_IMAGES:
         report.log("warning", f"{len(faults) - NAMED_IMAGES} more images are left out for such reasons.")
     frame = images_to_frame(
