@@ -95,7 +95,6 @@ def scene_columns(
         The columns class_id, class_name, probability, class_2, probability_2 … class_k, probability_k, model, run_id.
     """
     names = np.array(class_names, dtype=object)[labels]
-    probabilities = probabilities.astype(np.float64)
     columns = {"class_id": labels[:, 0].astype(np.int32), "class_name": names[:, 0], "probability": probabilities[:, 0]}
     for rank in range(1, labels.shape[1]):
         columns |= {f"class_{rank + 1}": names[:, rank], f"probability_{rank + 1}": probabilities[:, rank]}
@@ -124,8 +123,7 @@ def zones_to_frame(zones: geopandas.GeoDataFrame, columns: dict[str, np.ndarray]
             new = f"zone_{new}"
         taken.add(new.lower())
         renamed[name] = new
-    frame = zones.rename(columns=renamed).reset_index(drop=True).assign(**columns)
-    return frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame
+    return zones.rename(columns=renamed).reset_index(drop=True).assign(**columns)
 
 
 def images_to_frame(
@@ -172,7 +170,7 @@ def write_table(path: str | os.PathLike, frame: pandas.DataFrame) -> None:
         InputError: the file cannot be written.
     """
     try:
-        frame.drop(columns="geometry", errors="ignore").to_csv(path, index=False, encoding="utf-8")
+        frame.drop(columns="geometry", errors="ignore").to_csv(path, index=False, encoding="utf-8", float_format="%.6g")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}") from error
 

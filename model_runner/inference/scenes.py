@@ -30,6 +30,8 @@ from model_runner.report import Report
 SEEN_SHARE = 224 / 256  # of a scene's side
 SCENES_FOR_A_TILE = 16  # scenes that are computed at once where another task computes one of its larger tiles
 
+Ranking = tuple[list[int], list[float]]  # the likeliest classes of a scene and their probabilities, best first
+
 
 class SceneClasses(NamedTuple):
     """Scenes by number (n,), and the likeliest classes (n, k) of each with their probabilities (n, k), best first."""
@@ -169,8 +171,8 @@ def classify_scenes(
 
 def classifier(
     network: torch.nn.Module, card: ModelCard, device: torch.device, precision: torch.dtype, top: int
-) -> Callable[[list[TileInput]], list[tuple[np.ndarray, np.ndarray]]]:
-    """The function that predicts a batch of scenes, as the engine wants it: labels (k,) and probabilities (k,) each."""
+) -> Callable[[list[TileInput]], list[Ranking]]:
+    """The function that predicts a batch of scenes, as the engine wants it."""
     return partial(_predict, network, card, device, precision, top)
 
 
@@ -182,12 +184,13 @@ def _predict(
     precision: torch.dtype,
     top: int,
     scenes: list[TileInput],
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> list[Ranking]:
     images = prepare([_middle(scene) for scene in scenes], card, device)
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
         logits = network(images)
     probabilities, labels = logits.float().softmax(dim=1).topk(top)
-    return list(zip(labels.cpu().numpy(), probabilities.cpu().numpy(), strict=True))
+    # Plain numbers: small tensors that outlive a batch would keep the memory around them from being used again
+    return list(zip(labels.tolist(), probabilities.tolist(), strict=True))
 
 
 def _middle(scene: TileInput) -> TileInput:
@@ -207,9 +210,9 @@ class SceneCollector:
 
     def __init__(self, top: int) -> None:
         self.top = top
-        self._found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._found: dict[int, Ranking] = {}
 
-    def add(self, scene: Scene | ImageFile, pixels: TileInput, prediction: tuple[np.ndarray, np.ndarray]) -> None:
+    def add(self, scene: Scene | ImageFile, pixels: TileInput, prediction: Ranking) -> None:
         """Take a scene's classes."""
         self._found[scene.number] = prediction
 
@@ -217,6 +220,7 @@ class SceneCollector:
         """All scenes by rising number."""
         numbers = sorted(self._found)
         labels, probabilities = (
-            np.array([self._found[number][part] for number in numbers]).reshape(-1, self.top) for part in (0, 1)
+            np.array([self._found[number][part] for number in numbers], dtype=kind).reshape(-1, self.top)
+            for part, kind in ((0, np.int64), (1, np.float64))
         )
-        return SceneClasses(np.array(numbers, dtype=np.int64), labels.astype(np.int64), probabilities)
+        return SceneClasses(np.array(numbers, dtype=np.int64), labels, probabilities)

@@ -52,9 +52,10 @@ def cell_sides(grid: WorkingGrid, metres: float, side: int, name: str) -> tuple[
             "give the side of a cell in pixels."
         )
     if min(metres / each for each in along_axes) < FEWEST_PIXELS:
+        enough = float(f"{FEWEST_PIXELS * max(along_axes):.3g}")
         raise InputError(
             f"A cell of {metres:g} m has only {metres / max(along_axes):.2g} pixels of {name} across; choose a cell "
-            f"size of {FEWEST_PIXELS * max(along_axes):.3g} m or more, or a finer raster."
+            f"size above {enough:g} m or a finer raster."
         )
     width, height = (
         float(side) if abs(metres / each / side - 1) <= SAME_RESOLUTION else metres / each for each in along_axes
