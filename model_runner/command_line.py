@@ -26,6 +26,7 @@ COMMANDS = {
     "detect": "detect airport.tif --output boxes.gpkg",
     "segment": "segment fields.tif --output classes.tif --polygons classes.gpkg",
     "change": "change before.tif after.tif --output change.tif --polygons change.gpkg",
+    "classify": "classify town.tif --output scenes.gpkg",
     "finetune": "finetune --task detect --data dataset --init detect-demo-l0 --output my-model",
     "evaluate": "evaluate --task detect --data dataset --model my-model --output report",
 }

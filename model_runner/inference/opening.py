@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
+
 from model_runner.contract.model_card import ModelCard, Resolution
 from model_runner.contract.task_requests import ChangeRequest
 from model_runner.contract.task_requests import RasterSource as SourceRequest
@@ -24,7 +26,7 @@ MOST_OBLONG = 1.05  # longer over shorter side of a pixel that passes for a squa
 def open_for_model(
     request: SourceRequest, card: ModelCard, report: Report, within: NamedGrid | None = None
 ) -> Iterator[RasterSource]:
-    """Open the raster of a request and log what the user should know of it.
+    """Open the raster of a request at the ground resolution for a model and log what the user should know of it.
 
     Args:
         request: which pixels of which raster.
@@ -36,10 +38,30 @@ def open_for_model(
         InputError: bands, extent, mask, resolution or the other raster do not fit raster or model.
         UnreadableRaster: GDAL cannot read it.
     """
-    _refuse_bands(request.bands, card)
-    if request.resolution and card.resolution and not _knows(card.resolution, request.resolution):
-        report.log("warning", f"{_known(card)}; you chose {request.resolution:g} m: do not expect it to find anything.")
+    refuse_bands(request.bands, card)
+    if request.resolution and card.resolution and not knows(card.resolution, request.resolution):
+        report.log(
+            "warning", f"{known_range(card)}; you chose {request.resolution:g} m: do not expect it to find anything."
+        )
     resolution = request.resolution or automatic_resolution(request, card, report, within)
+    with open_at(request, card, resolution, report, within) as source:
+        yield source
+
+
+@contextmanager
+def open_at(
+    request: SourceRequest,
+    card: ModelCard,
+    resolution: float | None,
+    report: Report,
+    within: NamedGrid | None = None,
+) -> Iterator[RasterSource]:
+    """Open the raster of a request at a ground resolution in metres; None keeps the raster's own pixels.
+
+    Raises:
+        InputError: bands, extent, mask, resolution or the other raster do not fit raster or model.
+        UnreadableRaster: GDAL cannot read it.
+    """
     with open_source(
         request.path,
         band_count=len(card.bands),
@@ -69,7 +91,7 @@ def open_pair_for_model(
         UnreadableRaster: GDAL cannot read one of them.
     """
     after_bands = request.after_bands or request.before.bands
-    _refuse_bands(after_bands, card)
+    refuse_bands(after_bands, card)
     with (
         open_source(
             request.after, band_count=len(card.bands), bands=after_bands, percentiles=card.stretch_percentiles
@@ -85,7 +107,12 @@ def open_pair_for_model(
         yield pair.matched(match_colours(sample.before, sample.after)) if request.match_colours else pair, figures
 
 
-def _refuse_bands(bands: Sequence[int], card: ModelCard) -> None:
+def refuse_bands(bands: Sequence[int], card: ModelCard) -> None:
+    """Return only when the bands that the user chose, if any, are as many as the model takes.
+
+    Raises:
+        InputError: they are not.
+    """
     refusal = card.refuse_bands(len(bands)) if bands else None
     if refusal:
         raise InputError(refusal)
@@ -131,19 +158,21 @@ def automatic_resolution(
         return None
     metres, known = max(sides), card.resolution
     if known and metres < known.finest * (1 - ROUNDING):
-        report.log("info", f"{_known(card)}; the raster's {metres:.3g} m are averaged to {known.best:g} m.")
+        report.log("info", f"{known_range(card)}; the raster's {metres:.3g} m are averaged to {known.best:g} m.")
         return known.best
-    if known and not _knows(known, metres):
-        report.log("warning", f"{_known(card)}; the raster has {metres:.3g} m: do not expect it to find anything.")
+    if known and not knows(known, metres):
+        report.log("warning", f"{known_range(card)}; the raster has {metres:.3g} m: do not expect it to find anything.")
     if metres <= MOST_OBLONG * min(sides):
         return None
     report.log("info", f"The raster's pixels measure {sides[0]:.3g} x {sides[1]:.3g} m; they are made squares.")
     return metres
 
 
-def _knows(resolution: Resolution, metres: float) -> bool:
-    return resolution.finest * (1 - ROUNDING) <= metres <= resolution.coarsest * (1 + ROUNDING)
+def knows(resolution: Resolution, metres: float | np.ndarray) -> bool | np.ndarray:
+    """Whether a model works at so many metres per pixel, or at which of several."""
+    return (resolution.finest * (1 - ROUNDING) <= metres) & (metres <= resolution.coarsest * (1 + ROUNDING))
 
 
-def _known(card: ModelCard) -> str:
+def known_range(card: ModelCard) -> str:
+    """In words, at which ground resolutions a model works."""
     return f"Model {card.id} knows {card.resolution.finest:g} to {card.resolution.coarsest:g} m a pixel"

@@ -36,8 +36,12 @@ class WorkingGrid:
     @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
         """Least and largest ground coordinates: left, bottom, right, top."""
-        corners = self.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (self.width, self.height))
-        return (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+        return (*self.outline.min(axis=0).tolist(), *self.outline.max(axis=0).tolist())
+
+    @property
+    def outline(self) -> np.ndarray:
+        """The corners (4, 2) in ground coordinates, from the top-left one around the grid."""
+        return self.to_ground_points(np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (self.width, self.height))
 
     @cached_property
     def reference_system(self) -> pyproj.CRS | None:
