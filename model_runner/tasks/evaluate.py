@@ -16,7 +16,9 @@ from model_runner.model_store.loaded import loaded_model
 from model_runner.raster.source import open_source
 from model_runner.raster.writer import atomic
 from model_runner.report import Report
-from model_runner.training.datasets import DotaDataset
+from model_runner.training.datasets.objects import DotaDataset
+
+LOWEST_SCORE = 0.05
 
 
 def evaluate(request: EvaluateRequest, report: Report) -> Finished:
@@ -35,11 +37,12 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
     computer = choose_computer(request.compute, report)
     card, network = loaded_model(request.model, "detect", computer.device)
     samples = DotaDataset(Path(request.data), request.split, card.class_names)
+    threshold = LOWEST_SCORE if request.threshold is None else request.threshold
     found, truth = [], []
     for number, path in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
-        collector = DetectionCollector(request.threshold, card.merge_iou)
+        collector = DetectionCollector(threshold, card.merge_iou)
         with open_source(str(path), band_count=len(card.bands)) as source:
             merged, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
         found.append(merged)
@@ -56,7 +59,7 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
         "split": request.split,
         "images": len(samples),
         "iou": request.iou,
-        "threshold": request.threshold,
+        "threshold": threshold,
         "mAP (area)": _rounded(by_area.mean),
         "mAP (VOC07)": _rounded(by_levels.mean),
         "classes": _class_figures(card.class_names, by_area, by_levels),

@@ -20,7 +20,7 @@ from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import Cancelled, InputError
 from model_runner.report import Report, TerminalReport
 from model_runner.training.module import FineTuning
-from model_runner.training.recipes import RECIPES
+from model_runner.training.recipes import find_recipe
 
 GRADIENT_CLIP = 35.0
 CHECKPOINTS = "checkpoints"
@@ -50,11 +50,11 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
         Cancelled: the user asked to stop; the last checkpoint remains.
     """
     _silence_lightning()
-    recipe, folder, output = RECIPES[request.task], Path(request.data), Path(request.output)
-    module = FineTuning(network, recipe, card, request.learning_rate)
+    recipe, output = find_recipe(request.task, card.network), Path(request.output)
+    module = FineTuning(network, recipe, card, request.learning_rate or recipe.learning_rate)
     side = request.sample_size or card.tile_size
     training = recipe.training_data(request, card.class_names, side)
-    validation = recipe.validation_data(folder, card.class_names)
+    validation = recipe.validation_data(request, card.class_names, side)
     report.log("info", f"Training on {len(training)} images, validating on {len(validation)}.")
     if len(training) < request.batch_size:
         raise InputError(
@@ -79,7 +79,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
         trainer.fit(
             module,
             _loader(training, recipe.collate, request, request.batch_size, shuffle=True),
-            _loader(validation, recipe.collate, request, 1, shuffle=False),  # whole images, of any size
+            _loader(validation, recipe.collate, request, recipe.validation_batch_size, shuffle=False),
             ckpt_path=checkpoint,
             weights_only=True,
         )
