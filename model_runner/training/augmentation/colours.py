@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Images in other light."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
+from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 LUMINANCE = (0.299, 0.587, 0.114)  # weights of red, green and blue, ITU-R BT.601
+STRENGTH = 0.6  # the largest amount of a change
 
 
 def jitter_colours(
@@ -27,3 +32,32 @@ def jitter_colours(
     matrix = bright * contrasted * (saturated * torch.eye(3) + (1 - saturated) * to_grey)
     shift = (bright * (1 - contrasted) * mean_grey).expand(3, 1)
     return torch.addmm(shift, matrix, pixels).round_().clamp_(0, 255).byte().view_as(image)
+
+
+def change_colours(image: Tensor, generator: np.random.Generator, count: int) -> Tensor:
+    """An image uint8 (3, H, W) after ``count`` changes drawn from ``CHANGES``, each of a random strength.
+
+    These are the changes of colour of RandAugment (Cubuk et al., 2020).
+    """
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    for number in generator.integers(len(CHANGES), size=count):
+        picture = CHANGES[number](picture, generator.uniform(-STRENGTH, STRENGTH))
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
+def _enhance(kind: type, picture: Image.Image, amount: float) -> Image.Image:
+    return kind(picture).enhance(1 + amount)
+
+
+# of a picture, by an amount from -1 to 1; the first one is none
+CHANGES: tuple[Callable[[Image.Image, float], Image.Image], ...] = (
+    lambda picture, amount: picture,
+    lambda picture, amount: ImageOps.autocontrast(picture),
+    lambda picture, amount: ImageOps.equalize(picture),
+    lambda picture, amount: ImageOps.posterize(picture, 8 - round(4 * abs(amount))),
+    lambda picture, amount: ImageOps.solarize(picture, 256 - round(128 * abs(amount))),
+    partial(_enhance, ImageEnhance.Color),
+    partial(_enhance, ImageEnhance.Contrast),
+    partial(_enhance, ImageEnhance.Brightness),
+    partial(_enhance, ImageEnhance.Sharpness),
+)

@@ -7,9 +7,11 @@
 from model_runner.errors import InputError
 from model_runner.training.recipes.detection import DetectionRecipe
 from model_runner.training.recipes.recipe import Recipe
+from model_runner.training.recipes.scenes import SceneRecipe
 
-RECIPES: dict[str, Recipe] = {"oriented_rcnn": DetectionRecipe()}  # by the network's name without its size
-DEFAULT_NETWORKS = {"detect": "oriented_rcnn_l0"}
+# by the networks' names without their sizes
+RECIPES: dict[str, Recipe] = {"oriented_rcnn": DetectionRecipe(), "classifier": SceneRecipe()}
+DEFAULT_NETWORKS = {"detect": "oriented_rcnn_l0", "classify": "classifier_l0"}
 
 
 def find_recipe(task: str, network: str) -> Recipe:

@@ -41,6 +41,10 @@ class DetectionRecipe:
         """See ``Recipe``; a detector may look at larger tiles than it has learnt from."""
         return {}
 
+    def sample_side(self, tile_size: int) -> int:
+        """See ``Recipe``."""
+        return tile_size
+
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``."""
         return dict.fromkeys(find_class_names(folder), "")
