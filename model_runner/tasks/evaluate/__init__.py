@@ -13,10 +13,16 @@ from model_runner.inference.detecting import choose_computer
 from model_runner.model_store.loaded import loaded_model
 from model_runner.raster.writer import atomic
 from model_runner.report import Report
+from model_runner.tasks.evaluate.maps import measure_change, measure_segmentation
 from model_runner.tasks.evaluate.objects import measure_objects
 from model_runner.tasks.evaluate.scenes import measure_scenes
 
-MEASURES = {"detect": measure_objects, "classify": measure_scenes}
+MEASURES = {
+    "detect": measure_objects,
+    "segment": measure_segmentation,
+    "change": measure_change,
+    "classify": measure_scenes,
+}
 
 
 def evaluate(request: EvaluateRequest, report: Report) -> Finished:

@@ -34,6 +34,15 @@ def jitter_colours(
     return torch.addmm(shift, matrix, pixels).round_().clamp_(0, 255).byte().view_as(image)
 
 
+def tint(image: Tensor, generator: np.random.Generator, amount: float) -> Tensor:
+    """An image uint8 (3, H, W) of another hue, as of another season: each band by a factor of its own.
+
+    Factors are drawn from 1 - ``amount`` to 1 + ``amount``.
+    """
+    factors = torch.from_numpy(1 + generator.uniform(-amount, amount, 3)).float().view(3, 1, 1)
+    return (image * factors).round_().clamp_(0, 255).byte()
+
+
 def change_colours(image: Tensor, generator: np.random.Generator, count: int) -> Tensor:
     """An image uint8 (3, H, W) after ``count`` changes drawn from ``CHANGES``, each of a random strength.
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from model_runner.errors import InputError
 from model_runner.rotated_boxes.geometry import minimum_area_boxes
 from model_runner.training.datasets.images import find_named_images, read_image
+from model_runner.training.datasets.splits import split_folder
 
 IMAGES, LABELS = "images", "labelTxt"
 HEADERS = ("imagesource:", "gsd:")
@@ -88,7 +89,7 @@ class DotaDataset(Dataset[Sample]):
         minimum_side: float = 2.0,
         largest_difficulty: int = 100,
     ) -> None:
-        root = folder if (folder / IMAGES).is_dir() else folder / split
+        root = split_folder(folder, split, IMAGES)
         self.paths = find_named_images(root / IMAGES, f"{IMAGES} and {LABELS}")
         self._minimum_side = minimum_side
         self._largest_difficulty = largest_difficulty

@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
 from model_runner.training.datasets.images import find_images, image_size, read_image
+from model_runner.training.datasets.splits import SPLITS
 
-SPLITS = ("train", "val", "test")
 SEEN_SHARE = 224 / 256  # of a scene's shorter side, as published
 
 

@@ -5,13 +5,26 @@
 """
 
 from model_runner.errors import InputError
+from model_runner.training.recipes.change import A2NET, CLAFA
 from model_runner.training.recipes.detection import DetectionRecipe
 from model_runner.training.recipes.recipe import Recipe
 from model_runner.training.recipes.scenes import SceneRecipe
+from model_runner.training.recipes.segmentation import SegmentationRecipe
 
 # by the networks' names without their sizes
-RECIPES: dict[str, Recipe] = {"oriented_rcnn": DetectionRecipe(), "classifier": SceneRecipe()}
-DEFAULT_NETWORKS = {"detect": "oriented_rcnn_l0", "classify": "classifier_l0"}
+RECIPES: dict[str, Recipe] = {
+    "oriented_rcnn": DetectionRecipe(),
+    "unetformer": SegmentationRecipe(),
+    "a2net": A2NET,
+    "clafa": CLAFA,
+    "classifier": SceneRecipe(),
+}
+DEFAULT_NETWORKS = {
+    "detect": "oriented_rcnn_l0",
+    "segment": "unetformer_l0",
+    "change": "a2net_l0",
+    "classify": "classifier_l0",
+}
 
 
 def find_recipe(task: str, network: str) -> Recipe:
@@ -22,6 +35,6 @@ def find_recipe(task: str, network: str) -> Recipe:
     """
     recipe = RECIPES.get(network.rpartition("_")[0])
     if recipe is None or recipe.task != task:
-        suitable = [f"{kind}_l0" for kind, each in RECIPES.items() if each.task == task]
-        raise InputError(f"The network {network!r} does not learn the task {task}; {', '.join(suitable)} does.")
+        suitable = " or ".join(f"{kind}_l0" for kind, each in RECIPES.items() if each.task == task)
+        raise InputError(f"The network {network!r} does not learn the task {task}; choose {suitable}.")
     return recipe

@@ -97,7 +97,7 @@ def test_known_classes_are_kept_and_new_ones_named(request_of, tmp_path):
 
 
 def test_a_network_of_another_task_is_refused(request_of):
-    with pytest.raises(InputError, match="'oriented_rcnn_l0' does not learn the task classify; classifier_l0 does"):
+    with pytest.raises(InputError, match="'oriented_rcnn_l0' does not learn the task classify; choose classifier_l0"):
         finetune(request_of(network="oriented_rcnn_l0"), Report())
 
 

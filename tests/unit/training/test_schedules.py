@@ -21,4 +21,4 @@ def test_every_recipe_starts_low_or_at_once_and_ends_low(kind, steps):
     course = [RECIPES[kind].learning_rate_factor(step, steps) for step in range(steps + 1)]
     assert all(0 <= factor <= 1 for factor in course)
     assert course[-1] <= 0.01
-    assert max(course) > 0.9 or steps == 1
+    assert max(course) > 0.99 or steps < 1000
