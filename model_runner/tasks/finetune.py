@@ -5,6 +5,7 @@ import re
 import time
 from colorsys import hsv_to_rgb
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -40,10 +41,11 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
     seed_everything(request.seed)
     card, network = _starting_point(request, model_id, report)
     fitted = fit(network, card, request, report)
-    card = replace(card, metrics={**fitted.metrics, "measured on": "the dataset's validation images"})
+    figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
+    card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
     save_model(card, fitted.state, output)
     _, installed = install_folder(output, model_id)
-    numbers = {**fitted.metrics, "seconds": round(time.perf_counter() - began, 1)}
+    numbers = {**figures, "seconds": round(time.perf_counter() - began, 1)}
     return Finished(job="", outputs={"model": str(installed), "folder": str(output)}, numbers=numbers)
 
 
