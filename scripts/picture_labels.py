@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from model_runner.rotated_boxes.geometry import corners
-from model_runner.training.datasets import DotaDataset, Sample, find_class_names
+from model_runner.training.datasets.objects import DotaDataset, Sample, find_class_names
 
 COLOURS = ("#4da6ff", "#ff4d4d", "#00e5e5", "#ffb000", "#b36bff", "#7ddf64")
 DIFFICULT = "#ff00ff"

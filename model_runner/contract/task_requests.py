@@ -12,6 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Optional, get_type_hints
 
 from .errors import InputError
+from .model_card import TASKS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -107,6 +108,10 @@ class Compute:
 
 def _refuse_share(name: str, value: Optional[float]) -> None:
     _refuse_unless(value is None or 0 <= value <= 1, f"The {name} must lie between 0 and 1; {value} was given.")
+
+
+def _refuse_unknown_task(what: str, task: str) -> None:
+    _refuse_unless(task in TASKS, f"{what} knows the tasks {', '.join(TASKS)}; {task!r} was given.")
 
 
 @dataclass(frozen=True)
@@ -247,11 +252,11 @@ class ClassifyRequest:
 class FinetuneRequest:
     """Train a model on a labelled dataset."""
 
-    task: str = option("what the model shall do", choices=("detect",))
+    task: str = option("what the model shall do", choices=TASKS)
     data: str = option("dataset folder with train/ and val/", metavar="DIR")
     output: str = option("folder for the model, its card and the log", metavar="DIR")
     init: str = option("id of the model to start from; 'none' starts from scratch", "")
-    network: str = option("network to train when starting from scratch", "oriented_rcnn_l0")
+    network: Optional[str] = option("network to train when starting from scratch (default: the task's smallest)", None)
     network_options: tuple[str, ...] = option("sizes that differ from the official ones, as name=value", ())
     backbone: Optional[str] = option("safetensors file with backbone weights to start from", None)
     model_id: str = option("id of the new model (default: the output folder's name)", "")
@@ -261,11 +266,16 @@ class FinetuneRequest:
     sample_size: Optional[int] = option(
         "side of the training samples in pixels (default: the model's tile size)", None, metavar="PX"
     )
-    scale: tuple[float, ...] = option("smallest,largest factor by which training images are scaled", (0.75, 1.33))
-    mosaic: float = option("share of the training samples that are joined of four images", 0.0)
+    scale: Optional[tuple[float, ...]] = option(
+        "smallest,largest factor by which training images are scaled; of scenes, over that at which the image fills "
+        "the sample (default: by the task)",
+        None,
+    )
+    mosaic: float = option("detect: share of the training samples that are joined of four images", 0.0)
+    mixing: float = option("classify: share of the training samples that are mixed of two scenes", 0.0)
     epochs: int = option("number of passes over the training images", 30)
     batch_size: int = option("images a step", 8, metavar="N")
-    learning_rate: float = option("learning rate of AdamW", 2e-4)
+    learning_rate: Optional[float] = option("highest learning rate of AdamW (default: by the network)", None)
     workers: int = option("processes that load images", 2)
     seed: int = option("seed of everything random", 0)
     resume: bool = option("go on from the last checkpoint in the output folder", False)
@@ -275,17 +285,21 @@ class FinetuneRequest:
     def __post_init__(self) -> None:
         """Bring lists from JSON back to tuples and check the values."""
         object.__setattr__(self, "network_options", tuple(self.network_options))
-        _refuse_unless(self.task == "detect", f"Fine-tuning knows the task detect; {self.task!r} was given.")
-        object.__setattr__(self, "scale", tuple(self.scale))
-        _refuse_unless(
-            len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1],
-            f"The scale is written smallest,largest, such as 0.5,2; "
-            f"{','.join(f'{value:g}' for value in self.scale)} was given.",
-        )
+        _refuse_unknown_task("Fine-tuning", self.task)
+        if self.scale is not None:
+            object.__setattr__(self, "scale", tuple(self.scale))
+            _refuse_unless(
+                len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1],
+                f"The scale is written smallest,largest, such as 0.5,2; "
+                f"{','.join(f'{value:g}' for value in self.scale)} was given.",
+            )
         _refuse_share("share of mosaics", self.mosaic)
+        _refuse_share("share of mixed scenes", self.mixing)
         for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
-            _refuse_unless(value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given.")
+            _refuse_unless(
+                value is None or value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given."
+            )
         _refuse_unless(
             self.sample_size is None or (self.sample_size >= 96 and self.sample_size % 32 == 0),
             f"The sample size must be a multiple of 32 from 96 pixels on; {self.sample_size} was given.",
@@ -300,20 +314,22 @@ class FinetuneRequest:
 class EvaluateRequest:
     """Measure a model on a labelled dataset."""
 
-    task: str = option("what the model does", choices=("detect",))
+    task: str = option("what the model does", choices=TASKS)
     data: str = option("dataset folder", metavar="DIR")
     output: str = option("folder for metrics.json", metavar="DIR")
     model: str = option("id of the model (see 'models list')", "")
     split: str = option("part of the dataset to measure on, when it has parts", "val")
-    iou: float = option("overlap from which a detection counts as found", 0.5)
-    threshold: float = option(
-        "smallest score of a detection that counts; the precision of a model is measured from low ones on", 0.05
+    iou: float = option("detect: overlap from which a detection counts as found", 0.5)
+    threshold: Optional[float] = option(
+        "detect: smallest score of a detection that counts (default: 0.05, as precision is measured from low scores "
+        "on); change: probability from which a pixel has changed (default: the model's)",
+        None,
     )
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
         """Check the values."""
-        _refuse_unless(self.task == "detect", f"Evaluation knows the task detect; {self.task!r} was given.")
+        _refuse_unknown_task("Evaluation", self.task)
         _refuse_share("overlap (IoU)", self.iou)
         _refuse_share("threshold", self.threshold)
 

@@ -18,7 +18,7 @@ from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import ClassifyRequest
 from model_runner.contract.task_requests import RasterSource as SourceRequest
 from model_runner.errors import RunnerError
-from model_runner.inference.detecting import Computer
+from model_runner.inference.computing import Computer
 from model_runner.inference.engine import Throughput, run_over_tiles
 from model_runner.inference.opening import known_range, knows
 from model_runner.inference.prepare import prepare

@@ -24,7 +24,7 @@ from model_runner.features import (
     write_vector,
     zones_to_frame,
 )
-from model_runner.inference.detecting import choose_computer
+from model_runner.inference.computing import choose_computer
 from model_runner.inference.engine import Throughput
 from model_runner.inference.opening import open_at, refuse_bands
 from model_runner.inference.scenes import (

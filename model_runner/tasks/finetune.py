@@ -5,6 +5,7 @@ import re
 import time
 from colorsys import hsv_to_rgb
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -17,10 +18,11 @@ from model_runner.errors import InputError, ModelError
 from model_runner.model_store.store import find_folder, install_folder, network_of, open_model, save_model
 from model_runner.report import Report
 from model_runner.training.fit import fit, seed_everything
-from model_runner.training.recipes import RECIPES
+from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
 
 SCRATCH = "none"
-SCRATCH_TILE = 1024
+BACKBONE_PARTS = ("Stem.", "stages.", "norm")
+FIRST_TENSOR = "Stem.proj.weight"
 
 
 def finetune(request: FinetuneRequest, report: Report) -> Finished:
@@ -39,10 +41,11 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
     seed_everything(request.seed)
     card, network = _starting_point(request, model_id, report)
     fitted = fit(network, card, request, report)
-    card = replace(card, metrics={**fitted.metrics, "measured on": "the dataset's validation images"})
+    figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
+    card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
     save_model(card, fitted.state, output)
     _, installed = install_folder(output, model_id)
-    numbers = {**fitted.metrics, "seconds": round(time.perf_counter() - began, 1)}
+    numbers = {**figures, "seconds": round(time.perf_counter() - began, 1)}
     return Finished(job="", outputs={"model": str(installed), "folder": str(output)}, numbers=numbers)
 
 
@@ -57,67 +60,79 @@ def _refuse_other_content(output: Path, resume: bool) -> None:
 
 def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> tuple[ModelCard, nn.Module]:
     """The new model's card and its network with the weights to start from."""
-    recipe = RECIPES[request.task]
-    folder = Path(request.data)
-    names = recipe.class_names(folder)
-    metres = request.resolution or recipe.resolution(folder)
-    resolution = Resolution(metres / 2, metres, metres * 2) if metres else None
-    facts = {
-        "id": model_id,
-        "title": model_id,
-        "task": request.task,
-        "description": "",
-        "limits": "",
-        "metrics": {},
-        "weights_sha256": "",
-    }
+    facts = {"id": model_id, "title": model_id, "task": request.task}
     if request.init == SCRATCH:
-        card = ModelCard(
-            **facts,
-            network=request.network,
-            classes=_coloured(names, {}),
-            resolution=resolution,
-            network_options=_options(request.network_options),
-            tile_size=SCRATCH_TILE,
-            licence=Licence("as its training data"),
-            training_data=f"trained from scratch on {folder.name}",
-        )
+        card = _card_from_scratch(request, facts)
         network = network_of(card)
         if request.backbone:
             _load_backbone(network, request.backbone, report)
         return card, network
     first_card, first_network = open_model(request.init, request.task)
-    card = replace(
-        first_card,
-        **facts,
-        classes=_coloured(names, {each.name: each.colour for each in first_card.classes}),
-        resolution=resolution or first_card.resolution,
-        training_data=f"{first_card.id}, fine-tuned on {folder.name}; {first_card.id}: {first_card.training_data}",
-    )
+    card = _card_of_successor(request, facts, first_card)
     network = network_of(card)
-    _carry_over(first_network, first_card.class_names, network, names, report)
+    _carry_over(first_network, first_card.class_names, network, card, report)
     return card, network
 
 
-def _carry_over(
-    old: nn.Module, old_names: tuple[str, ...], new: nn.Module, new_names: tuple[str, ...], report: Report
-) -> None:
-    """Give the new network the old one's weights; in its class layer, those of classes of the same name."""
-    state = old.state_dict()
-    for key, value in new.state_dict().items():
-        if state[key].shape != value.shape:
-            state[key] = _rows_by_name(state[key], old_names, value, new_names)
-        elif value.shape[:1] == (len(new_names) + 1,) and "fc_cls" in key:
-            state[key] = _rows_by_name(state[key], old_names, value, new_names)
+def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> ModelCard:
+    network = request.network or DEFAULT_NETWORKS[request.task]
+    recipe, folder = find_recipe(request.task, network), Path(request.data)
+    return ModelCard(
+        **facts,
+        **recipe.card_facts(request.sample_size or recipe.sample_size),
+        network=network,
+        classes=_coloured(recipe.classes(folder), {}),
+        resolution=_resolution(request.resolution or recipe.resolution(folder)),
+        network_options=_options(request.network_options),
+        licence=Licence("as its training data"),
+        training_data=f"trained from scratch on {folder.name}",
+    )
+
+
+def _card_of_successor(request: FinetuneRequest, facts: dict[str, str], first: ModelCard) -> ModelCard:
+    recipe, folder = find_recipe(request.task, first.network), Path(request.data)
+    return replace(
+        first,
+        **facts,
+        **(recipe.card_facts(request.sample_size) if request.sample_size else {}),
+        classes=_coloured(recipe.classes(folder), {each.name: each.colour for each in first.classes}),
+        resolution=_resolution(request.resolution or recipe.resolution(folder)) or first.resolution,
+        description="",
+        limits="",
+        metrics={},
+        weights_sha256="",
+        training_data=f"{first.id}, fine-tuned on {folder.name}; {first.id}: {first.training_data}",
+    )
+
+
+def _resolution(metres: float | None) -> Resolution | None:
+    return Resolution(metres / 2, metres, metres * 2) if metres else None
+
+
+def _carry_over(old: nn.Module, old_names: tuple[str, ...], new: nn.Module, card: ModelCard, report: Report) -> None:
+    """Give the new network the old one's weights; in its class layers, those of classes of the same name."""
+    state, names = old.state_dict(), card.class_names
+    fresh = new.state_dict()
+    layers = _class_layers(new, card) if names != old_names else []
+    for key in layers:
+        state[key] = _rows_by_name(state[key], old_names, fresh[key], names)
     new.load_state_dict(state)
-    shared = [name for name in new_names if name in old_names]
+    shared, strangers = ([name for name in names if (name in old_names) is known] for known in (True, False))
     report.log("info", f"Classes that the first model knows already: {', '.join(shared) or 'none'}.")
+    if strangers:
+        report.log("info", f"New in {', '.join(layers)}: {', '.join(strangers)}.")
+
+
+def _class_layers(network: nn.Module, card: ModelCard) -> list[str]:
+    """The names of the tensors that have a row for each class: those that would grow with another class."""
+    wider = network_of(replace(card, classes=(*card.classes, ModelClass("another")))).state_dict()
+    return [key for key, tensor in network.state_dict().items() if wider[key].shape != tensor.shape]
 
 
 def _rows_by_name(old: Tensor, old_names: tuple[str, ...], fresh: Tensor, names: tuple[str, ...]) -> Tensor:
-    """Rows of the class layer, background last."""
+    """Rows of a class layer: those of known classes, fresh ones, and at the end what is no class, as background."""
     rows = fresh.clone()
-    rows[-1] = old[-1]
+    rows[len(names) :] = old[len(old_names) :]
     for index, name in enumerate(names):
         if name in old_names:
             rows[index] = old[old_names.index(name)]
@@ -125,16 +140,19 @@ def _rows_by_name(old: Tensor, old_names: tuple[str, ...], fresh: Tensor, names:
 
 
 def _load_backbone(network: nn.Module, path: str, report: Report) -> None:
-    """Load what fits of a file of backbone weights."""
+    """Load what fits of a file with a backbone's weights, alone or within any network."""
     try:
         state = load_file(path)
     except Exception as error:
         raise InputError(f"The backbone weights {path} cannot be read: {error}.") from error
-    own = network.backbone.state_dict()
-    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+    trunk = getattr(network, "backbone", network)
+    own = {key: value for key, value in trunk.state_dict().items() if key.startswith(BACKBONE_PARTS)}
+    prefix = next((key.removesuffix(FIRST_TENSOR) for key in state if key.endswith(FIRST_TENSOR)), "")
+    inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    fitting = {key: value for key, value in inner.items() if key in own and own[key].shape == value.shape}
     if not fitting:
         raise InputError(f"None of the {len(state)} tensors in {path} fits the backbone; check the network's size.")
-    network.backbone.load_state_dict(fitting, strict=False)
+    trunk.load_state_dict(fitting, strict=False)
     report.log("info", f"Took {len(fitting)} of {len(own)} tensors of the backbone from {Path(path).name}.")
 
 
@@ -150,10 +168,10 @@ def _options(pairs: tuple[str, ...]) -> dict[str, int]:
     return options
 
 
-def _coloured(names: tuple[str, ...], known: dict[str, str]) -> tuple[ModelClass, ...]:
-    """Classes with the known colours, and others around the colour wheel."""
+def _coloured(found: dict[str, str], known: dict[str, str]) -> tuple[ModelClass, ...]:
+    """Classes with the dataset's colours, the known ones, or others around the colour wheel."""
     classes = []
-    for index, name in enumerate(names):
-        red, green, blue = (round(255 * part) for part in hsv_to_rgb(index / len(names), 0.85, 0.9))
-        classes.append(ModelClass(name, known.get(name, f"#{red:02x}{green:02x}{blue:02x}")))
+    for index, (name, colour) in enumerate(found.items()):
+        red, green, blue = (round(255 * part) for part in hsv_to_rgb(index / len(found), 0.85, 0.9))
+        classes.append(ModelClass(name, colour or known.get(name) or f"#{red:02x}{green:02x}{blue:02x}"))
     return tuple(classes)

@@ -4,15 +4,17 @@
 import logging
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
 import torch
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from model_runner.contract.model_card import ModelCard
@@ -20,7 +22,7 @@ from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import Cancelled, InputError
 from model_runner.report import Report, TerminalReport
 from model_runner.training.module import FineTuning
-from model_runner.training.recipes import RECIPES
+from model_runner.training.recipes import find_recipe
 
 GRADIENT_CLIP = 35.0
 CHECKPOINTS = "checkpoints"
@@ -50,11 +52,11 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
         Cancelled: the user asked to stop; the last checkpoint remains.
     """
     _silence_lightning()
-    recipe, folder, output = RECIPES[request.task], Path(request.data), Path(request.output)
-    module = FineTuning(network, recipe, card, request.learning_rate)
-    side = request.sample_size or card.tile_size
+    recipe, output = find_recipe(request.task, card.network), Path(request.output)
+    module = FineTuning(network, recipe, card, request.learning_rate or recipe.learning_rate)
+    side = request.sample_size or recipe.sample_side(card.tile_size)
     training = recipe.training_data(request, card.class_names, side)
-    validation = recipe.validation_data(folder, card.class_names)
+    validation = recipe.validation_data(request, card.class_names, side)
     report.log("info", f"Training on {len(training)} images, validating on {len(validation)}.")
     if len(training) < request.batch_size:
         raise InputError(
@@ -66,7 +68,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
     trainer = lightning.Trainer(
         max_epochs=request.epochs,
         gradient_clip_val=GRADIENT_CLIP,
-        callbacks=[best, _Reporting(report, request.epochs)],
+        callbacks=[*_averaging(recipe.averaging), best, _Reporting(report, request.epochs)],
         logger=CSVLogger(output, name="log"),
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -79,7 +81,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: R
         trainer.fit(
             module,
             _loader(training, recipe.collate, request, request.batch_size, shuffle=True),
-            _loader(validation, recipe.collate, request, 1, shuffle=False),  # whole images, of any size
+            _loader(validation, recipe.collate, request, recipe.validation_batch_size, shuffle=False),
             ckpt_path=checkpoint,
             weights_only=True,
         )
@@ -112,6 +114,17 @@ def _hardware(request: FinetuneRequest) -> dict[str, Any]:
         "strategy": "ddp_spawn" if several else "auto",
         "sync_batchnorm": several,
     }
+
+
+def _averaging(decay: float | None) -> list[Callback]:
+    """What validates and keeps the average of the weights over the last steps, if the recipe wants it."""
+    return [] if decay is None else [WeightAveraging(multi_avg_fn=partial(_average, decay))]
+
+
+def _average(decay: float, averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+    """Move the averages towards the current tensors, faster at the beginning, where there is little to keep."""
+    kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
+    get_ema_multi_avg_fn(kept)(averaged, current, steps)
 
 
 def _loader(data: Any, collate: Callable, request: FinetuneRequest, batch_size: int, shuffle: bool) -> DataLoader:

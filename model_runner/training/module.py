@@ -8,11 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_runner.contract.model_card import ModelCard
-from model_runner.training.recipes import Recipe
-
-WEIGHT_DECAY = 0.05
-WARM_UP_STEPS, WARM_UP_START = 500, 1 / 3
-DECAY_AT = (16 / 30, 22 / 30, 27 / 30)  # of all steps; there the learning rate falls to a tenth
+from model_runner.training.recipes.recipe import Recipe
 
 
 class FineTuning(lightning.LightningModule):
@@ -20,7 +16,7 @@ class FineTuning(lightning.LightningModule):
 
     Args:
         network: what is trained.
-        recipe: the task's losses and metric.
+        recipe: the task's losses and metric, and how the optimiser is set.
         card: gives the statistics of the pixels and the classes.
         learning_rate: the highest one.
     """
@@ -70,15 +66,12 @@ class FineTuning(lightning.LightningModule):
         self.log("score", next(iter(self.figures.values())), sync_dist=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW, and the published course of the learning rate, stretched to the length of the run."""
-        optimizer = torch.optim.AdamW(self.network.parameters(), lr=self._learning_rate, weight_decay=WEIGHT_DECAY)
+        """AdamW, and the recipe's course of the learning rate."""
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=self._learning_rate, weight_decay=self._recipe.weight_decay
+        )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self._recipe.learning_rate_factor(step, steps)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Share of the highest learning rate: a linear warm-up, then a tenth of it from each published mark on."""
-    warm_up = min(WARM_UP_STEPS, max(steps // 10, 1))
-    rise = min(1.0, WARM_UP_START + (1 - WARM_UP_START) * step / warm_up)
-    return rise * 0.1 ** sum(step >= mark * steps for mark in DECAY_AT)

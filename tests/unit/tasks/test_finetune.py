@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from model_runner.contract import model_card
 from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
 from model_runner.errors import Cancelled, InputError, ModelError
 from model_runner.model_store.store import open_model, save_model
@@ -44,13 +43,6 @@ def write_dataset(folder, class_name="court", train=4, val=2):
             corners = (left, top, left + 44, top, left + 44, top + 24, left, top + 24)
             (labels / f"{number}.txt").write_text(" ".join(map(str, corners)) + f" {class_name} 0\n")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("LWGANET_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(model_card, "embedded_models_folder", lambda: tmp_path / "embedded")
-    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -9,20 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_runner.rotated_boxes.geometry import corners, long_side_first
-from model_runner.training.augmentation import (
-    LUMINANCE,
-    MEAN_COLOUR,
-    MIRRORS,
-    RandomAugmentation,
+from model_runner.training.augmentation.affine import MEAN_COLOUR, MIRRORS, place_on_canvas
+from model_runner.training.augmentation.colours import LUMINANCE, jitter_colours
+from model_runner.training.augmentation.objects import (
+    ObjectAugmentation,
     flip,
-    jitter_colours,
     join_mosaic,
-    place_on_canvas,
     rotate,
     transform,
     visible_parts,
 )
-from model_runner.training.datasets import Sample
+from model_runner.training.datasets.objects import Sample
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -141,7 +138,7 @@ def test_a_random_sample_has_the_asked_size_and_keeps_an_object(seed, height, wi
     centres = generator.uniform((1, 1), (width - 1, height - 1), (4, 2))
     boxes = torch.tensor(np.column_stack((centres, np.tile([20.0, 10.0, 0.4], (4, 1)))), dtype=torch.float32)
     image = torch.from_numpy(generator.integers(0, 256, (3, height, width), dtype=np.uint8))
-    augmented = RandomAugmentation(side)(sample_of(image, boxes), generator)
+    augmented = ObjectAugmentation(side)(sample_of(image, boxes), generator)
     assert augmented.image.shape == (3, side, side)
     assert augmented.image.dtype is torch.uint8
     assert 1 <= len(augmented.boxes) == len(augmented.labels) == len(augmented.difficult)
@@ -153,7 +150,7 @@ def test_a_random_sample_has_the_asked_size_and_keeps_an_object(seed, height, wi
 def test_random_boxes_lie_on_their_objects(seed):
     box = torch.tensor([[130.0, 95, 44, 18, 0.7]])
     sample = sample_of(drawn(200, 240, box[0].tolist()), box)
-    augment = RandomAugmentation(400, jitter=0, fill=(0, 0, 0))  # no object reaches beyond so large a canvas
+    augment = ObjectAugmentation(400, jitter=0, fill=(0, 0, 0))  # no object reaches beyond so large a canvas
     augmented = augment(sample, np.random.default_rng(seed))
     found = measured(augmented.image)
     reach = corners(augmented.boxes)
@@ -164,7 +161,7 @@ def test_random_boxes_lie_on_their_objects(seed):
 
 
 def test_larger_images_fill_the_canvas_and_smaller_ones_lie_in_it_whole():
-    augment = RandomAugmentation(100, scale=(1, 1), rotation_probability=0, jitter=0, fill=(0, 0, 0))
+    augment = ObjectAugmentation(100, scale=(1, 1), rotation_probability=0, jitter=0, fill=(0, 0, 0))
     for seed in range(20):
         large = sample_of(torch.full((3, 150, 250), 255, dtype=torch.uint8), torch.tensor([[3.0, 3, 20, 10, 0]]))
         small = sample_of(torch.full((3, 30, 40), 255, dtype=torch.uint8), torch.tensor([[3.0, 3, 20, 10, 0]]))
@@ -176,7 +173,7 @@ def test_larger_images_fill_the_canvas_and_smaller_ones_lie_in_it_whole():
 def test_every_object_of_a_large_image_is_shown_at_times_and_the_background_too():
     boxes = torch.tensor([[20.0, 20, 20, 10, 0], [480, 20, 20, 10, 0], [250, 380, 20, 10, 0]])
     image = torch.zeros(3, 400, 500, dtype=torch.uint8)
-    augment, generator = RandomAugmentation(64), np.random.default_rng(0)
+    augment, generator = ObjectAugmentation(64), np.random.default_rng(0)
     shown = {int(label) for _ in range(40) for label in augment(sample_of(image, boxes), generator).labels}
     assert shown == {0, 1, 2}
     assert augment(sample_of(image, boxes[:0]), generator).boxes.shape == (0, 5)
@@ -188,7 +185,7 @@ def test_scales_turns_and_flips_come_as_often_as_told():
     image = torch.zeros(3, 100, 100, dtype=torch.uint8)
     image[:, :50, :50], image[:, :50, 50:], image[:, 50:, :50] = colours.view(3, 3, 1, 1)
     sample, generator = sample_of(image, box), np.random.default_rng(5)
-    augment = RandomAugmentation(270, rotation_probability=0, jitter=0)  # shows all of the image
+    augment = ObjectAugmentation(270, rotation_probability=0, jitter=0)  # shows all of the image
     corners_seen, scales = Counter(), []
     for _ in range(300):
         augmented = augment(sample, generator)
@@ -200,7 +197,7 @@ def test_scales_turns_and_flips_come_as_often_as_told():
     assert all(50 < count < 100 for count in corners_seen.values())
     assert 0.75 <= min(scales) < 0.8
     assert 1.25 < max(scales) <= 1.3301
-    turning = RandomAugmentation(270, flip_probability=0)
+    turning = ObjectAugmentation(270, flip_probability=0)
     turned = sum(abs(float(turning(sample, generator).boxes[0, 4]) - 0.3) > 1e-4 for _ in range(300))
     assert 120 < turned < 180
 
@@ -208,7 +205,7 @@ def test_scales_turns_and_flips_come_as_often_as_told():
 def test_only_the_generator_decides():
     image = torch.randint(0, 256, (3, 120, 90), dtype=torch.uint8)
     sample = sample_of(image, torch.tensor([[50.0, 50, 40, 20, 0.3]]))
-    augment = RandomAugmentation(64)
+    augment = ObjectAugmentation(64)
     first, again, other = (augment(sample, np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert first.image.equal(again.image)
     assert first.boxes.equal(again.boxes)
@@ -268,7 +265,7 @@ def test_boxes_end_at_the_border_of_the_canvas():
 @settings(max_examples=15, deadline=None)
 def test_a_mosaic_shows_four_images_with_their_objects(seed):
     generator = np.random.default_rng(seed)
-    augment = RandomAugmentation(200, scale=(1, 1), rotation_probability=0, flip_probability=0, jitter=0)
+    augment = ObjectAugmentation(200, scale=(1, 1), rotation_probability=0, flip_probability=0, jitter=0)
     colours = [10, 60, 110, 160]
     box = torch.tensor([[128.0, 128, 20, 12, 0.0]])
     samples = [

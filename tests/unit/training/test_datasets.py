@@ -10,7 +10,8 @@ from rasterio.transform import Affine, from_origin
 
 from model_runner.errors import InputError, UnreadableRaster
 from model_runner.rotated_boxes.geometry import areas, corners, minimum_area_boxes
-from model_runner.training.datasets import DotaDataset, find_class_names, ground_resolution, read_image
+from model_runner.training.datasets.images import ground_resolution, read_image
+from model_runner.training.datasets.objects import DotaDataset, find_class_names
 
 CLASSES = ("plane", "ship")
 SQUARE = "10 20 30 20 30 30 10 30"

@@ -1,29 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Folders of labelled images, read one image at a time."""
+"""Images with oriented objects, in DOTA's layout."""
 
-import warnings
 from collections.abc import Iterator
-from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
-import rasterio
 import torch
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.windows import Window
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
-from model_runner.raster.bands import choose_bands
-from model_runner.raster.georeference import native_grid
-from model_runner.raster.handles import reading
-from model_runner.raster.pixels import read_pixels
 from model_runner.rotated_boxes.geometry import minimum_area_boxes
+from model_runner.training.datasets.images import find_named_images, read_image
+from model_runner.training.datasets.splits import split_folder
 
 IMAGES, LABELS = "images", "labelTxt"
-IMAGE_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg"}
 HEADERS = ("imagesource:", "gsd:")
 
 
@@ -97,8 +89,8 @@ class DotaDataset(Dataset[Sample]):
         minimum_side: float = 2.0,
         largest_difficulty: int = 100,
     ) -> None:
-        root = folder if (folder / IMAGES).is_dir() else folder / split
-        self.paths = _find_images(root / IMAGES)
+        root = split_folder(folder, split, IMAGES)
+        self.paths = find_named_images(root / IMAGES, f"{IMAGES} and {LABELS}")
         self._minimum_side = minimum_side
         self._largest_difficulty = largest_difficulty
         self._class_numbers = {name: number for number, name in enumerate(class_names)}
@@ -152,52 +144,6 @@ def find_class_names(folder: Path) -> tuple[str, ...]:
     if not names:
         raise InputError(f"No labelled objects in {folder}; expected {LABELS}/NAME.txt or SPLIT/{LABELS}/NAME.txt.")
     return tuple(sorted(names))
-
-
-def ground_resolution(image_path: Path) -> float | None:
-    """True metres per pixel at the centre of an image; None where it has no georeference.
-
-    Raises:
-        UnreadableRaster: the file is missing, damaged or no image.
-    """
-    with reading(str(image_path)), _opened(image_path) as raster:
-        return native_grid(raster)[0].metres_per_pixel
-
-
-def read_image(path: Path) -> Tensor:
-    """Pixels uint8 (3, H, W): alpha dropped, grey repeated, palettes expanded, as at inference.
-
-    Raises:
-        InputError: the pixels are not of 8 bits.
-        UnreadableRaster: the file is missing, damaged or no image.
-    """
-    with reading(str(path)), _opened(path) as raster:
-        choice = choose_bands(raster, (), 3)
-        kind = raster.dtypes[choice.numbers[0] - 1]
-        if kind != "uint8":
-            raise InputError(f"{path} holds {kind} pixels; stretch and convert the training images to 8 bits first.")
-        values, _ = read_pixels(raster, choice, Window(0, 0, raster.width, raster.height))
-        return torch.from_numpy(values)
-
-
-def _opened(path: Path) -> rasterio.DatasetReader:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path)
-
-
-def _find_images(folder: Path) -> list[Path]:
-    """The images of a folder, sorted; no two of the same name, which would share their labels."""
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}; a dataset has {IMAGES} and {LABELS} in it or in each split.")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    paths = sorted(found, key=lambda path: (path.stem, path.suffix))
-    if not paths:
-        raise InputError(f"There are no images in {folder}; expected {', '.join(sorted(IMAGE_SUFFIXES))}.")
-    for path, following in pairwise(paths):
-        if path.stem == following.stem:
-            raise InputError(f"{path} and {following.name} would share one label file; rename one of them.")
-    return paths
 
 
 def _find_label_files(folder: Path) -> dict[str, Path]:

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Networks that label each pixel, measured over whole images: tile by tile where these are larger than a tile."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model_runner.contract.model_card import ModelCard
+from model_runner.contract.task_requests import EvaluateRequest
+from model_runner.inference.computing import Computer
+from model_runner.inference.prepare import prepare
+from model_runner.metrics.confusion import agreement, confusion_matrix
+from model_runner.raster.source import open_source
+from model_runner.raster.tiling import plan_tiles
+from model_runner.report import Report
+from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
+from model_runner.training.datasets.maps import IGNORED, MapDataset, open_masks, open_pairs
+from model_runner.training.recipes.change import change_figures, change_probability
+
+
+def measure_segmentation(
+    request: EvaluateRequest, card: ModelCard, network: nn.Module, computer: Computer, report: Report
+) -> dict[str, Any]:
+    """The mean IoU, and how the classes are mistaken for each other.
+
+    Raises:
+        RunnerError: something the user can mend.
+        Cancelled: the user asked to stop.
+    """
+
+    def predict(images: list[Tensor]) -> Tensor:
+        return network(*images)[0].argmax(0)
+
+    samples = open_masks(Path(request.data), request.split, card.class_names)
+    confusion = _confusion(samples, predict, card, computer, report)
+    found = agreement(confusion)
+    return {
+        "images": len(samples),
+        "mIoU": found.mean_iou,
+        "mF1": found.mean_f1,
+        "accuracy": found.overall_accuracy,
+        "kappa": found.kappa,
+        "classes": class_figures(card.class_names, found, confusion, "pixels"),
+        "confusion": confusion_table(card.class_names, confusion),
+    }
+
+
+def measure_change(
+    request: EvaluateRequest, card: ModelCard, network: nn.Module, computer: Computer, report: Report
+) -> dict[str, Any]:
+    """How well changed pixels are found.
+
+    Raises:
+        RunnerError: something the user can mend.
+        Cancelled: the user asked to stop.
+    """
+    threshold = card.threshold if request.threshold is None else request.threshold
+
+    def predict(images: list[Tensor]) -> Tensor:
+        return change_probability(network(*images))[0] >= threshold
+
+    samples = open_pairs(Path(request.data), request.split)
+    confusion = _confusion(samples, predict, card, computer, report)
+    return {
+        "images": len(samples),
+        "threshold": threshold,
+        **change_figures(agreement(confusion)),
+        "confusion": confusion_table(card.class_names, confusion),
+    }
+
+
+@torch.inference_mode()
+def _confusion(
+    samples: MapDataset,
+    predict: Callable[[list[Tensor]], Tensor],
+    card: ModelCard,
+    computer: Computer,
+    report: Report,
+) -> Tensor:
+    """The confusion matrix over all images; ``predict`` gives class numbers (h, w) for the dates of a tile."""
+    confusion = torch.zeros(len(card.classes), len(card.classes), dtype=torch.int64)
+    for number, paths in enumerate(samples.paths):
+        report.check_cancelled()
+        report.progress("images", number, len(samples))
+        with torch.autocast(computer.device.type, computer.precision, computer.precision is not torch.float32):
+            found = _whole_map(paths, predict, card, computer)
+        confusion += confusion_matrix(found, samples.read_labels(number), len(card.classes), IGNORED)
+    report.progress("images", len(samples), len(samples))
+    return confusion
+
+
+def _whole_map(
+    paths: tuple[Path, ...], predict: Callable[[list[Tensor]], Tensor], card: ModelCard, computer: Computer
+) -> Tensor:
+    """Class numbers uint8 (h, w) of an image; in the overlap of tiles each has the half that is nearer to it."""
+    with ExitStack() as opened:
+        dates = [opened.enter_context(open_source(str(path), band_count=len(card.bands))) for path in paths]
+        width, height = dates[0].grid.width, dates[0].grid.height
+        whole = torch.empty(height, width, dtype=torch.uint8)
+        overlap = min(card.overlap, card.tile_size // 2)
+        for tile in plan_tiles(width, height, card.tile_size, overlap):
+            tile = replace(tile, width=min(tile.width, width), height=min(tile.height, height))
+            found = predict([prepare([date.read(tile)], card, computer.device) for date in dates])
+            left, top = overlap // 2 * tile.inner_left, overlap // 2 * tile.inner_top
+            part = found[top : tile.height, left : tile.width]
+            whole[tile.y + top : tile.y + tile.height, tile.x + left : tile.x + tile.width] = part.cpu()
+    return whole

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Images that are scenes of a kind, in one folder a class."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from model_runner.errors import InputError
+from model_runner.training.datasets.images import find_images, image_size, read_image
+from model_runner.training.datasets.splits import SPLITS
+
+SEEN_SHARE = 224 / 256  # of a scene's shorter side, as published
+
+
+class LabelledScene(NamedTuple):
+    """An image and what it shows.
+
+    Attributes:
+        image: uint8 (3, H, W), red, green, blue.
+        shares: float32 (classes,), how much of the scene is of each class; they add up to 1.
+        name: of the image, with its class.
+    """
+
+    image: Tensor
+    shares: Tensor
+    name: str
+
+
+class SceneDataset(Dataset[LabelledScene]):
+    """A dataset of scenes: ``CLASS/NAME.{tif,tiff,png,jpg,jpeg}``.
+
+    All files are looked at once, before hours of training are spent; images are read when they are asked for.
+
+    Args:
+        folder: holds the classes' folders, or folders named train, val and test that do. In the first case every split
+            is the whole dataset.
+        split: such as "train" or "val".
+        class_names: a class's place here is its number.
+
+    Attributes:
+        paths: of the images, by class.
+        labels: their class numbers.
+
+    Raises:
+        InputError: a folder is missing or empty, a class is unknown, or an image is not of 8 bits.
+        UnreadableRaster: an image is damaged.
+    """
+
+    def __init__(self, folder: Path, split: str, class_names: tuple[str, ...]) -> None:
+        root = folder / split if _has_splits(folder) else folder
+        folders = _class_folders(root)
+        unknown = [name for name in folders if name not in class_names]
+        if unknown:
+            raise InputError(
+                f"{folders[unknown[0]]}: the class {unknown[0]} is unknown; known are {', '.join(class_names)}."
+            )
+        found = [(path, class_names.index(name)) for name, each in folders.items() for path in find_images(each)]
+        self.paths, self.labels = (list(each) for each in zip(*found, strict=True))
+        self._class_count = len(class_names)
+        for path in self.paths:
+            image_size(path)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> LabelledScene:
+        path = self.paths[index]
+        shares = F.one_hot(torch.tensor(self.labels[index]), self._class_count).float()
+        return LabelledScene(read_image(path), shares, f"{path.parent.name}/{path.name}")
+
+
+class MiddlesOfScenes(Dataset[LabelledScene]):
+    """Scenes as a model sees them.
+
+    Args:
+        samples: the labelled images.
+        side: what the model sees of each, in pixels.
+    """
+
+    def __init__(self, samples: SceneDataset, side: int) -> None:
+        self._samples = samples
+        self._side = side
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> LabelledScene:
+        scene = self._samples[index]
+        return scene._replace(image=middle_of_scene(scene.image, self._side))
+
+
+def find_scene_classes(folder: Path) -> tuple[str, ...]:
+    """The classes of a dataset, of all its splits: the names of the folders, sorted.
+
+    Raises:
+        InputError: there are less than two.
+    """
+    roots = [folder / split for split in SPLITS if (folder / split).is_dir()] or [folder]
+    names = tuple(sorted({name for root in roots for name in _class_folders(root)}))
+    if len(names) < 2:
+        raise InputError(f"{folder} has {len(names)} class; scenes need two classes at least, each in its folder.")
+    return names
+
+
+def middle_of_scene(image: Tensor, side: int) -> Tensor:
+    """What a model sees of a scene: the square in its middle, without a margin.
+
+    Args:
+        image: uint8 (c, h, w); its shorter side is brought to 8/7 of ``side``, averaged where it is larger.
+        side: of the result, uint8 (c, side, side), in pixels.
+    """
+    whole = resize_shorter_side(image, round(side / SEEN_SHARE))
+    top, left = ((length - side) // 2 for length in whole.shape[1:])
+    return whole[:, top : top + side, left : left + side]
+
+
+def resize_shorter_side(image: Tensor, side: int) -> Tensor:
+    """An image uint8 (c, h, w) with its shorter side brought to ``side`` pixels, averaged where it is larger."""
+    shorter = min(image.shape[1:])
+    if shorter == side:
+        return image
+    size = [round(length * side / shorter) for length in image.shape[1:]]
+    resized = F.interpolate(image[None].float(), size, mode="bilinear", antialias=True, align_corners=False)[0]
+    return resized.round_().clamp_(0, 255).byte()
+
+
+def _has_splits(folder: Path) -> bool:
+    return any((folder / split).is_dir() for split in SPLITS)
+
+
+def _class_folders(folder: Path) -> dict[str, Path]:
+    """The classes' folders by name, sorted."""
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}; a dataset of scenes has a folder for each class in it.")
+    folders = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."}
+    if not folders:
+        raise InputError(f"There are no folders in {folder}; a dataset of scenes has one for each class.")
+    return folders

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Oriented detection with Oriented R-CNN."""
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from model_runner.contract.task_requests import FinetuneRequest
+from model_runner.metrics.rotated_map import rotated_map
+from model_runner.training.augmentation.affine import place_on_common_canvas
+from model_runner.training.augmentation.objects import ObjectAugmentation, alter_objects
+from model_runner.training.augmentation.samples import AlteredSamples
+from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.objects import DotaDataset, Sample, find_class_names
+from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regions_to_learn_from
+from model_runner.training.schedules import staircase, warm_up
+
+SCALE = (0.75, 1.33)
+WARM_UP_STEPS, WARM_UP_START = 500, 1 / 3
+
+
+class DetectionRecipe:
+    """Oriented detection with Oriented R-CNN on DOTA-format datasets."""
+
+    task = "detect"
+    sample_size = 1024
+    learning_rate = 2e-4
+    weight_decay = 0.05
+    averaging = None
+    validation_batch_size = 1
+
+    def learning_rate_factor(self, step: int, steps: int) -> float:
+        """See ``Recipe``."""
+        return warm_up(step, min(WARM_UP_STEPS, steps // 10), WARM_UP_START) * staircase(step, steps)
+
+    def card_facts(self, sample_size: int) -> dict[str, Any]:
+        """See ``Recipe``; a detector may look at larger tiles than it has learnt from."""
+        return {}
+
+    def sample_side(self, tile_size: int) -> int:
+        """See ``Recipe``."""
+        return tile_size
+
+    def classes(self, folder: Path) -> dict[str, str]:
+        """See ``Recipe``."""
+        return dict.fromkeys(find_class_names(folder), "")
+
+    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+        """See ``Recipe``."""
+        samples = DotaDataset(Path(request.data), "train", class_names)
+        augment = ObjectAugmentation(side, scale=request.scale or SCALE)
+        return AlteredSamples(samples, partial(alter_objects, augment, request.mosaic), request.seed)
+
+    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+        """See ``Recipe``."""
+        return DotaDataset(Path(request.data), "val", class_names)
+
+    def collate(self, samples: list[Sample]) -> tuple[Tensor, list[Sample]]:
+        """Images on canvases of one size, and the samples as targets."""
+        images = place_on_common_canvas([sample.image for sample in samples])
+        return images, [sample._replace(image=sample.image[:, :0, :0]) for sample in samples]
+
+    def losses(self, network: nn.Module, images: Tensor, targets: list[Sample]) -> dict[str, Tensor]:
+        """See ``Recipe``."""
+        boxes = [each.boxes for each in targets]
+        labels = [each.labels for each in targets]
+        regions = regions_to_learn_from(*images.shape[-2:])
+        return oriented_rcnn_losses(network, images, boxes, labels, regions_per_image=regions)._asdict()
+
+    def metric(self, class_names: tuple[str, ...]) -> "DetectionMetric":
+        """See ``Recipe``."""
+        return DetectionMetric(class_names)
+
+    def resolution(self, folder: Path) -> float | None:
+        """See ``Recipe``."""
+        return ground_resolution(DotaDataset(folder, "train", find_class_names(folder)).paths[0])
+
+
+class DetectionMetric:
+    """Rotated mAP at IoU 0.5, by the area under the curve."""
+
+    def __init__(self, class_names: tuple[str, ...]) -> None:
+        self._class_names = class_names
+        self.seen: dict[str, Any] = {}
+
+    def update(self, network: nn.Module, images: Tensor, targets: list[Sample]) -> None:
+        """Take a batch of normalised images."""
+        for found, target in zip(network(images), targets, strict=True):
+            detections = tuple(each.cpu() for each in found)
+            self.seen[target.name] = detections, (target.boxes.cpu(), target.labels.cpu(), target.difficult.cpu())
+
+    def compute(self) -> dict[str, float]:
+        """mAP50 and the average precision of each class that the images show."""
+        found, truth = zip(*self.seen.values(), strict=True)
+        result = rotated_map(found, truth, len(self._class_names), iou=0.5, method="area")
+        by_class = {
+            f"AP50 {name}": ap
+            for name, ap in zip(self._class_names, result.per_class, strict=True)
+            if not math.isnan(ap)
+        }
+        return {"mAP50": result.mean, **by_class}

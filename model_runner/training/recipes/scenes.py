@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Scene classification with LWGANet's own classifier."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from model_runner.contract.task_requests import FinetuneRequest
+from model_runner.metrics.ranking import top_accuracy
+from model_runner.training.augmentation.samples import AlteredSamples
+from model_runner.training.augmentation.scenes import SceneAugmentation, alter_scenes
+from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.scenes import (
+    SEEN_SHARE,
+    LabelledScene,
+    MiddlesOfScenes,
+    SceneDataset,
+    find_scene_classes,
+)
+from model_runner.training.schedules import cosine, warm_up
+
+SCALE = (1.0, 3.5)  # parts of 8 to 100 % of the area
+LABEL_SMOOTHING = 0.1
+WARM_UP_SHARE, WARM_UP_START, END = 2 / 300, 1e-3, 1e-6
+
+
+class SceneTargets(NamedTuple):
+    """Shares of the classes in each image, float32 (n, classes), and the images' names."""
+
+    shares: Tensor
+    names: tuple[str, ...]
+
+
+class SceneRecipe:
+    """Kinds of scenes with LWGANet's own classifier, on a folder for each class."""
+
+    task = "classify"
+    sample_size = 224
+    learning_rate = 5e-4
+    weight_decay = 0.05
+    averaging = 0.999
+    validation_batch_size = 32
+
+    def learning_rate_factor(self, step: int, steps: int) -> float:
+        """See ``Recipe``."""
+        return warm_up(step, round(WARM_UP_SHARE * steps), WARM_UP_START) * cosine(step, steps, END)
+
+    def card_facts(self, sample_size: int) -> dict[str, Any]:
+        """See ``Recipe``; a tile is a whole scene."""
+        return {"tile_size": round(sample_size / SEEN_SHARE), "overlap": 0}
+
+    def sample_side(self, tile_size: int) -> int:
+        """See ``Recipe``."""
+        return round(tile_size * SEEN_SHARE)
+
+    def classes(self, folder: Path) -> dict[str, str]:
+        """See ``Recipe``."""
+        return dict.fromkeys(find_scene_classes(folder), "")
+
+    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+        """See ``Recipe``."""
+        samples = SceneDataset(Path(request.data), "train", class_names)
+        augment = SceneAugmentation(side, scale=request.scale or SCALE)
+        return AlteredSamples(samples, partial(alter_scenes, augment, request.mixing), request.seed)
+
+    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+        """See ``Recipe``."""
+        return MiddlesOfScenes(SceneDataset(Path(request.data), "val", class_names), side)
+
+    def collate(self, samples: list[LabelledScene]) -> tuple[Tensor, SceneTargets]:
+        """See ``Recipe``; all images are of one size."""
+        images, shares, names = zip(*samples, strict=True)
+        return torch.stack(images), SceneTargets(torch.stack(shares), names)
+
+    def losses(self, network: nn.Module, images: Tensor, targets: SceneTargets) -> dict[str, Tensor]:
+        """See ``Recipe``."""
+        logits = network(images).float()
+        return {"classification": F.cross_entropy(logits, targets.shares, label_smoothing=LABEL_SMOOTHING)}
+
+    def metric(self, class_names: tuple[str, ...]) -> "SceneMetric":
+        """See ``Recipe``."""
+        return SceneMetric()
+
+    def resolution(self, folder: Path) -> float | None:
+        """See ``Recipe``."""
+        return ground_resolution(SceneDataset(folder, "train", find_scene_classes(folder)).paths[0])
+
+
+class SceneMetric:
+    """How often the right class is the likeliest, and one of the five likeliest."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Any] = {}
+
+    def update(self, network: nn.Module, images: Tensor, targets: SceneTargets) -> None:
+        """Take a batch of normalised images."""
+        labels = targets.shares.argmax(1).cpu()
+        for name, *result in zip(targets.names, network(images).float().cpu(), labels, strict=True):
+            self.seen[name] = tuple(result)
+
+    def compute(self) -> dict[str, float]:
+        """Shares of the images."""
+        logits, labels = (torch.stack(each) for each in zip(*self.seen.values(), strict=True))
+        return {f"top-{count}": top_accuracy(logits, labels, count) for count in (1, 5)}

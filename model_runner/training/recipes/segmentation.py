@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Segmentation with UNetFormer."""
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from model_runner.contract.task_requests import FinetuneRequest
+from model_runner.metrics.confusion import Agreement
+from model_runner.training.augmentation.maps import MapAugmentation, alter_map
+from model_runner.training.augmentation.samples import AlteredSamples
+from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.maps import IGNORED, LabelledMap, find_mask_classes, open_masks
+from model_runner.training.recipes.maps import MapMetric, MapTargets, collate_maps
+from model_runner.training.schedules import cosine
+from model_runner.training.unetformer_loss import unetformer_losses
+
+SCALE = (0.75, 1.5)
+LARGEST_SHARE = 0.75  # of a class in a sample
+END = 1 / 400
+
+
+class SegmentationRecipe:
+    """Classes of pixels with UNetFormer, on images with masks."""
+
+    task = "segment"
+    sample_size = 512
+    learning_rate = 4e-4
+    weight_decay = 0.01
+    averaging = None
+    validation_batch_size = 1
+
+    def learning_rate_factor(self, step: int, steps: int) -> float:
+        """See ``Recipe``."""
+        return cosine(step, steps, END)
+
+    def card_facts(self, sample_size: int) -> dict[str, Any]:
+        """See ``Recipe``."""
+        return {"tile_size": sample_size, "overlap": sample_size // 4}
+
+    def sample_side(self, tile_size: int) -> int:
+        """See ``Recipe``."""
+        return tile_size
+
+    def classes(self, folder: Path) -> dict[str, str]:
+        """See ``Recipe``."""
+        return find_mask_classes(folder)
+
+    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+        """See ``Recipe``."""
+        samples = open_masks(Path(request.data), "train", class_names)
+        augment = MapAugmentation(side, request.scale or SCALE, largest_share=LARGEST_SHARE)
+        return AlteredSamples(samples, partial(alter_map, augment), request.seed)
+
+    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+        """See ``Recipe``."""
+        return open_masks(Path(request.data), "val", class_names)
+
+    def collate(self, samples: list[LabelledMap]) -> tuple[Tensor, MapTargets]:
+        """See ``Recipe``."""
+        return collate_maps(samples)
+
+    def losses(self, network: nn.Module, images: Tensor, targets: MapTargets) -> dict[str, Tensor]:
+        """See ``Recipe``."""
+        return unetformer_losses(network(images), targets.labels.long(), IGNORED)._asdict()
+
+    def metric(self, class_names: tuple[str, ...]) -> MapMetric:
+        """See ``Recipe``; the mean IoU decides."""
+        return MapMetric(len(class_names), predict_classes, partial(segmentation_figures, class_names))
+
+    def resolution(self, folder: Path) -> float | None:
+        """See ``Recipe``."""
+        return ground_resolution(open_masks(folder, "train", tuple(find_mask_classes(folder))).paths[0][0])
+
+
+def predict_classes(network: nn.Module, images: Tensor) -> Tensor:
+    """The likeliest class (n, h, w) of each pixel."""
+    return network(images).argmax(1)
+
+
+def segmentation_figures(class_names: tuple[str, ...], found: Agreement) -> dict[str, float]:
+    """The mean IoU, and what else is told while a network learns; classes that nothing shows are left out."""
+    by_class = {f"IoU {name}": iou for name, iou in zip(class_names, found.iou, strict=True) if not math.isnan(iou)}
+    return {"mIoU": found.mean_iou, "mF1": found.mean_f1, "accuracy": found.overall_accuracy, **by_class}

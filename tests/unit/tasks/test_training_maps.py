@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Networks that label each pixel, trained and measured at a size that a CPU does in seconds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from model_runner.contract.model_card import Licence, ModelCard, ModelClass
+from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
+from model_runner.model_store.store import network_of, open_model, save_model
+from model_runner.networks import build_network
+from model_runner.report import Report
+from model_runner.tasks.evaluate import evaluate
+from model_runner.tasks.finetune import finetune
+from model_runner.training.recipes import find_recipe
+
+COLOURS = ("#1f78b4", "#33a02c")
+
+
+class Lines(Report):
+    def __init__(self):
+        self.lines = []
+
+    def log(self, level, text):
+        self.lines.append(text)
+
+
+def draw(generator, side=100):
+    """An image of dark ground with a bright field, and where the field is."""
+    field = np.zeros((side, side), bool)
+    top, left = generator.integers(5, 40, 2)
+    field[top : top + 45, left : left + 40] = True
+    image = generator.integers(30, 60, (side, side, 3), dtype=np.uint8)
+    image[field] += 140
+    return image, field
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def write_masks(folder, names=("ground", "field")):
+    generator = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for number in range(2):
+            image, field = draw(generator)
+            write(folder / split / "images" / f"{number}.png", image)
+            write(folder / split / "masks" / f"{number}.png", field.astype(np.uint8))
+    classes = [{"name": name, "colour": colour} for name, colour in zip(names, COLOURS, strict=True)]
+    (folder / "classes.json").write_text(json.dumps(classes))
+    return folder
+
+
+def write_pairs(folder):
+    generator = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for number in range(2):
+            (before, earlier), (after, later) = draw(generator), draw(generator)
+            write(folder / split / "A" / f"{number}.png", before)
+            write(folder / split / "B" / f"{number}.png", after)
+            write(folder / split / "label" / f"{number}.png", (earlier ^ later).astype(np.uint8) * 255)
+    return folder
+
+
+@pytest.fixture
+def request_of(tmp_path):
+    def make(task, **changes):
+        data = tmp_path / task
+        if not data.exists():
+            (write_masks if task == "segment" else write_pairs)(data)
+        facts = {"task": task, "data": str(data), "output": str(tmp_path / f"{task}-model"), "init": "none"}
+        small = {"sample_size": 96, "epochs": 1, "batch_size": 2, "workers": 0, "device": "cpu"}
+        return FinetuneRequest(**{**facts, **small, **changes})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("task", "network", "main"),
+    [("segment", None, "mIoU"), ("change", None, "F1"), ("change", "clafa_l0", "F1")],
+)
+def test_a_network_is_trained_goes_on_and_is_measured(request_of, tmp_path, task, network, main):
+    finetune(request_of(task, network=network), Report())
+    output = tmp_path / f"{task}-model"
+    (output / "model.safetensors").unlink()
+    lines = Lines()
+    trained = finetune(request_of(task, network=network, epochs=2, resume=True, model_id="longer"), lines)
+    assert "Epoch 2 of 2" in lines.lines[1]
+    card, _ = open_model("longer", task)
+    assert (card.tile_size, card.overlap, card.network_options) == (96, 24, {})
+    assert card.network == network or {"segment": "unetformer_l0", "change": "a2net_l0"}[task]
+
+    report = EvaluateRequest(task, str(tmp_path / task), str(tmp_path / "report"), "longer")
+    finished = evaluate(report, Report())
+    assert 0 <= finished.numbers[main] <= 1
+    assert 0 <= trained.numbers[main] <= 1
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert metrics["images"] == 2
+    assert sum(sum(row.values()) for row in metrics["confusion"].values()) == 2 * 100 * 100
+    assert sum(metrics["confusion"][card.class_names[1]].values()) > 0
+
+
+def test_colours_come_from_the_dataset_and_rows_from_classes_of_the_same_name(request_of, tmp_path):
+    finetune(request_of("segment"), Report())
+    card, old = open_model("segment-model", "segment")
+    assert tuple(each.colour for each in card.classes) == COLOURS
+    other = write_masks(tmp_path / "other", ("field", "ground"))
+    request = request_of(
+        "segment", data=str(other), init="segment-model", output=str(tmp_path / "turned"), learning_rate=1e-12
+    )
+    finetune(request, Report())
+    _, new = open_model("turned", "segment")
+    for key in ("decoder.segmentation_head.2.0.weight", "decoder.aux_head.conv_out.0.weight"):
+        first, second = old.state_dict()[key], new.state_dict()[key]
+        torch.testing.assert_close(second, first.flip(0), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("task", "name"), [("segment", "unetformer_l0"), ("change", "a2net_l0")])
+def test_a_network_learns_what_is_plain_to_see(request_of, task, name):
+    torch.manual_seed(0)
+    recipe = find_recipe(task, name)
+    request = request_of(task)
+    names = tuple(recipe.classes(Path(request.data)))
+    data = recipe.training_data(request, names, 96)
+    images, targets = recipe.collate([data[number] for number in range(2)])
+    images = (images.float() - 100) / 60
+    network = build_network(name, **({"num_classes": 2} if task == "segment" else {}))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    course = []
+    for _ in range(10):
+        loss = sum(recipe.losses(network, images, targets).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        course.append(float(loss.detach()))
+    assert course[-1] < 0.7 * course[0]
+
+
+@pytest.mark.parametrize("form", ["backbone_l0", "classifier_l0", "a2net_l0"])
+def test_a_backbone_is_taken_from_any_network(request_of, tmp_path, form):
+    source = build_network(form, **({"num_classes": 21} if form == "classifier_l0" else {}))
+    save_file(source.state_dict(), tmp_path / "start.safetensors")
+    lines = Lines()
+    request = request_of("segment", backbone=str(tmp_path / "start.safetensors"), learning_rate=1e-12)
+    finetune(request, lines)
+    assert any("Took" in line and "from start.safetensors" in line for line in lines.lines)
+    key = "stages.6.blocks.1.mlp.0.weight"
+    prefix = "backbone." if form == "a2net_l0" else ""
+    learnt = open_model("segment-model", "segment")[1].state_dict()[f"backbone.{key}"]
+    torch.testing.assert_close(learnt, source.state_dict()[prefix + key], atol=1e-6, rtol=0)
+
+
+def test_images_that_are_larger_than_a_tile_are_measured_whole(tmp_path, monkeypatch):
+    card = ModelCard(
+        id="bright",
+        title="bright",
+        task="segment",
+        network="unetformer_l0",
+        classes=(ModelClass("ground"), ModelClass("field")),
+        tile_size=96,
+        overlap=40,
+        licence=Licence("none"),
+    )
+    save_model(card, network_of(card).state_dict())
+    bright_is_field = _Bright()
+    monkeypatch.setattr("model_runner.tasks.evaluate.loaded_model", lambda *chosen: (card, bright_is_field))
+    image, field = draw(np.random.default_rng(1), side=250)
+    write(tmp_path / "data" / "images" / "one.png", image)
+    write(tmp_path / "data" / "masks" / "one.png", field.astype(np.uint8))
+    (tmp_path / "data" / "classes.json").write_text('[{"name": "ground"}, {"name": "field"}]')
+    evaluate(EvaluateRequest("segment", str(tmp_path / "data"), str(tmp_path / "report"), "bright"), Report())
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert metrics["mIoU"] == 1
+    assert metrics["confusion"]["field"] == {"field": int(field.sum())}
+    assert bright_is_field.sizes == {(96, 96)}
+
+
+class _Bright(torch.nn.Module):
+    """Takes bright pixels for fields, and remembers the sizes of what it saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = set()
+
+    def forward(self, images):
+        self.sizes.add(tuple(images.shape[-2:]))
+        bright = images.mean(1, keepdim=True)
+        return torch.cat((torch.zeros_like(bright), bright), 1)

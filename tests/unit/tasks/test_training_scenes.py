@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Scene classifiers, trained and measured at a size that a CPU does in seconds."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
+from model_runner.errors import InputError
+from model_runner.model_store.store import open_model
+from model_runner.networks import build_network
+from model_runner.report import Report
+from model_runner.tasks.evaluate import evaluate
+from model_runner.tasks.finetune import finetune
+from model_runner.training.recipes.scenes import SceneRecipe, SceneTargets
+
+CLASSES = ("field", "lake")
+
+
+def write_scenes(folder, classes=CLASSES):
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 2), ("val", 2)):
+        for number, name in enumerate(classes):
+            (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 60, (112, 120, 3), dtype=np.uint8)
+                pixels[..., number] += 120
+                Image.fromarray(pixels).save(folder / split / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def request_of(tmp_path):
+    data = write_scenes(tmp_path / "scenes")
+
+    def make(**changes):
+        facts = {"task": "classify", "data": str(data), "output": str(tmp_path / "kinds"), "init": "none"}
+        small = {"sample_size": 96, "epochs": 1, "batch_size": 2, "workers": 0, "device": "cpu"}
+        return FinetuneRequest(**{**facts, **small, **changes})
+
+    return make
+
+
+def test_a_classifier_is_trained_and_measured_as_it_is_used(request_of, tmp_path):
+    trained = finetune(request_of(mixing=0.5), Report())
+    card, network = open_model("kinds", "classify")
+    assert (card.network, card.class_names, card.tile_size) == ("classifier_l0", CLASSES, 110)
+    best = torch.load(tmp_path / "kinds" / "checkpoints" / "best.ckpt", weights_only=True)
+    averaged, last = best["state_dict"], best["current_model_state"]
+    key = "head.weight"
+    assert network.state_dict()[key].equal(averaged[f"network.{key}"])
+    assert not averaged[f"network.{key}"].equal(last[f"network.{key}"])
+
+    request = EvaluateRequest("classify", str(tmp_path / "scenes"), str(tmp_path / "report"), "kinds")
+    finished = evaluate(request, Report())
+    assert finished.numbers["top-1"] == pytest.approx(trained.numbers["top-1"], abs=1e-4)
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert metrics["images"] == 4
+    assert sum(sum(row.values()) for row in metrics["confusion"].values()) == 4
+    assert sum(metrics["confusion"][name].get(name, 0) for name in CLASSES) / 4 == metrics["top-1"]
+    assert metrics["classes"]["lake"]["images"] == 2
+
+
+def test_training_goes_on_with_the_averaged_weights(request_of, tmp_path):
+    request = request_of()
+    finetune(request, Report())
+    (tmp_path / "kinds" / "model.safetensors").unlink()
+    finetune(request_of(epochs=2, resume=True, model_id="longer"), Report())
+    first, longer = (
+        torch.load(tmp_path / "kinds" / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last")
+    )
+    assert first["averaging_state"]["n_averaged"] in (2, 4)
+    assert longer["averaging_state"]["n_averaged"] == 4
+
+
+def test_known_classes_are_kept_and_new_ones_named(request_of, tmp_path):
+    class Lines(Report):
+        lines = ()
+
+        def log(self, level, text):
+            self.lines += (text,)
+
+    finetune(request_of(), Report())
+    more = write_scenes(tmp_path / "more", ("airport", *CLASSES))
+    lines = Lines()
+    finetune(request_of(data=str(more), init="kinds", output=str(tmp_path / "wider"), learning_rate=1e-12), lines)
+    old, new = (open_model(name, "classify")[1].head.weight for name in ("kinds", "wider"))
+    torch.testing.assert_close(new[1:], old, atol=1e-6, rtol=0)
+    assert "New in head.weight, head.bias: airport." in lines.lines
+    report = EvaluateRequest("classify", str(more), str(tmp_path / "report"), "kinds")
+    with pytest.raises(InputError, match="airport is unknown; known are field, lake"):
+        evaluate(report, Report())
+
+
+def test_a_network_of_another_task_is_refused(request_of):
+    with pytest.raises(InputError, match="'oriented_rcnn_l0' does not learn the task classify; choose classifier_l0"):
+        finetune(request_of(network="oriented_rcnn_l0"), Report())
+
+
+def test_the_loss_is_the_cross_entropy_with_smoothed_shares_and_can_be_minimised():
+    torch.manual_seed(0)
+    recipe, network = SceneRecipe(), build_network("classifier_l0", num_classes=3)
+    images, shares = torch.randn(4, 3, 96, 96), torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.25, 0.75, 0]])
+    targets = SceneTargets(shares, ("a", "b", "c", "d"))
+    network.eval()
+    smooth = 0.9 * shares + 0.1 / 3
+    expected = -(smooth * network(images).log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(recipe.losses(network, images, targets)["classification"], expected)
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = recipe.losses(network, images, targets)["classification"]
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.75 < F.cross_entropy(torch.zeros(4, 3), shares)
