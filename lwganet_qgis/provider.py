@@ -33,6 +33,9 @@ class Provider(QgsProcessingProvider):
     def svgIconPath(self):
         return str(ICON_FILE)
 
+    def supportedOutputRasterLayerExtensions(self):
+        return ["tif", "tiff"]  # the runner writes GeoTIFFs
+
     def loadAlgorithms(self):
         for algorithm in ALGORITHMS:
             self.addAlgorithm(algorithm())

@@ -25,6 +25,8 @@ DONE, FAILED, WRONG_USE, CANCELLED = 0, 1, 2, 3
 COMMANDS = {
     "detect": "detect airport.tif --output boxes.gpkg",
     "segment": "segment fields.tif --output classes.tif --polygons classes.gpkg",
+    "change": "change before.tif after.tif --output change.tif --polygons change.gpkg",
+    "classify": "classify town.tif --output scenes.gpkg",
     "finetune": "finetune --task detect --data dataset --init detect-demo-l0 --output my-model",
     "evaluate": "evaluate --task detect --data dataset --model my-model --output report",
 }

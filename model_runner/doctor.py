@@ -20,7 +20,10 @@ LIBRARIES = ("torch", "numpy", "rasterio", "shapely", "geopandas", "pyproj", "sa
 
 
 def diagnose(stream: TextIO) -> bool:
-    """Write the diagnosis, a line a fact, and return whether the default models work. No names of users or files."""
+    """Write the diagnosis, a line a fact, and return whether the default models work. No names of users or files.
+
+    A default model that is not at hand is told, and is no fault of this machine.
+    """
     device, reason = resolve_device("auto")
     free = shutil.disk_usage(PLUGIN_ROOT).free / 1e9
     facts = {
@@ -37,7 +40,11 @@ def diagnose(stream: TextIO) -> bool:
     }
     for name, fact in facts.items():
         print(f"{name}: {fact}", file=stream)
-    return all(_works(task, model, device, stream) for task, model in DEFAULT_MODELS.items())
+    at_hand = {card.id for card in find_cards()}
+    for task in DEFAULT_MODELS:
+        if DEFAULT_MODELS[task] not in at_hand:
+            print(f"{task} with {DEFAULT_MODELS[task]}: not at hand", file=stream)
+    return all(_works(task, model, device, stream) for task, model in DEFAULT_MODELS.items() if model in at_hand)
 
 
 def _works(task: str, model: str, device: torch.device, stream: TextIO) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boxes and regions in pixels become polygons on the ground, with what an analyst wants to know of them."""
+"""Boxes, regions and scenes in pixels become polygons on the ground, with what an analyst wants to know of them."""
 
 import os
 import shutil
@@ -9,14 +9,18 @@ from collections.abc import Sequence
 
 import geopandas
 import numpy as np
+import pandas
 import pyogrio
+import pyproj
 import shapely
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError
 
 from model_runner.errors import InputError
 from model_runner.raster.working_grid import WorkingGrid
 
 GEOPACKAGE = {"driver": "GPKG", "dataset_options": {"VERSION": "1.3"}}  # the newest that QGIS 3.22 knows in full
+
+TAKEN_BY_GEOPACKAGES = ("fid", "geom")  # columns that the format makes itself
 
 # The corners of a box in its own frame, as multiples of its sides w and h, y down
 CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
@@ -108,22 +112,107 @@ def regions_to_frame(
     return geopandas.GeoDataFrame(columns, geometry=ground, crs=grid.reference_system)
 
 
-def write_vector(path: str | os.PathLike, frame: geopandas.GeoDataFrame, layer_name: str) -> None:
-    """Write polygons as a layer of a new GeoPackage, also when there are none.
+def scene_columns(
+    labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], model: str, run_id: str
+) -> dict[str, np.ndarray]:
+    """The fields of scenes whose classes are known, a value for each scene.
+
+    Args:
+        labels: (n, k) class numbers, likeliest first.
+        probabilities: (n, k) from 0 to 1.
+        class_names: by class number.
+        model: id of the model.
+        run_id: id of the run.
+
+    Returns:
+        The columns class_id, class_name, probability, class_2, probability_2 … class_k, probability_k, model, run_id.
+    """
+    names = np.array(class_names, dtype=object)[labels]
+    columns = {"class_id": labels[:, 0].astype(np.int32), "class_name": names[:, 0], "probability": probabilities[:, 0]}
+    for rank in range(1, labels.shape[1]):
+        columns |= {f"class_{rank + 1}": names[:, rank], f"probability_{rank + 1}": probabilities[:, rank]}
+    constants = {
+        name: np.full(len(labels), text, dtype=object) for name, text in (("model", model), ("run_id", run_id))
+    }
+    return columns | constants
+
+
+def cells_to_frame(corners: np.ndarray, columns: dict[str, np.ndarray], grid: WorkingGrid) -> geopandas.GeoDataFrame:
+    """Cells with their corners (n, 4, 2) in ground coordinates as polygons in the ground frame."""
+    return geopandas.GeoDataFrame(columns, geometry=shapely.polygons(corners), crs=grid.reference_system)
+
+
+def zones_to_frame(zones: geopandas.GeoDataFrame, columns: dict[str, np.ndarray]) -> geopandas.GeoDataFrame:
+    """Zones as they are, with further columns behind their own.
+
+    Own columns whose names are taken, by these or by a GeoPackage itself, are renamed to zone_NAME: nothing is lost.
+    """
+    taken = {name.lower() for name in (*columns, *TAKEN_BY_GEOPACKAGES)}
+    own = [name for name in zones.columns if name != zones.geometry.name]
+    renamed = {}
+    for name in own:
+        new = name
+        while new.lower() in taken:
+            new = f"zone_{new}"
+        taken.add(new.lower())
+        renamed[name] = new
+    return zones.rename(columns=renamed).reset_index(drop=True).assign(**columns)
+
+
+def images_to_frame(
+    names: Sequence[str], grids: Sequence[WorkingGrid], columns: dict[str, np.ndarray]
+) -> geopandas.GeoDataFrame:
+    """Images by name with their footprints, in the reference system that they share or else in WGS 84.
+
+    An image without reference system has no footprint; where no image has one, the frame has no geometry.
+    """
+    systems = {grid.crs.to_wkt(): grid.reference_system for grid in grids if grid.crs is not None}
+    common = next(iter(systems.values())) if len(systems) == 1 else pyproj.CRS.from_epsg(4326)
+    polygons = np.full(len(grids), None, dtype=object)
+    for wkt, system in systems.items():
+        members = [index for index, grid in enumerate(grids) if grid.crs is not None and grid.crs.to_wkt() == wkt]
+        corners = [grids[index].outline for index in members]
+        polygons[members] = geopandas.GeoSeries(shapely.polygons(corners), crs=system).to_crs(common).to_numpy()
+    frame = geopandas.GeoDataFrame({"image": list(names), **columns}, geometry=polygons, crs=common)
+    return frame if systems else frame.drop(columns="geometry")
+
+
+def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, layer_name: str) -> None:
+    """Write polygons as a layer of a new GeoPackage, also when there are none; a frame without geometry as a table.
 
     It is made in a folder for temporary files: pyogrio takes some signs that names may have, "!" and ";", as its own.
 
     Raises:
         InputError: the file cannot be written.
     """
+    kind = {"geometry_type": _polygon_type(frame.geometry)} if isinstance(frame, geopandas.GeoDataFrame) else {}
     try:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             plain = os.path.join(folder, "layer.gpkg")
-            pyogrio.write_dataframe(frame, plain, layer=layer_name, geometry_type="Polygon", **GEOPACKAGE)
+            pyogrio.write_dataframe(frame, plain, layer=layer_name, **kind, **GEOPACKAGE)
             shutil.move(plain, path)
-    except (DataSourceError, OSError) as error:
+    except (DataSourceError, DataLayerError, OSError) as error:
         raise InputError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
+
+
+def write_table(path: str | os.PathLike, frame: pandas.DataFrame) -> None:
+    """Write the fields of a frame as comma-separated values, in UTF-8 with a line of names; geometry is left out.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        frame.drop(columns="geometry", errors="ignore").to_csv(path, index=False, encoding="utf-8", float_format="%.6g")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+
+
+def _polygon_type(geometry: geopandas.GeoSeries) -> str:
+    """The type of layer that takes these polygons and multipolygons."""
+    kinds = set(geometry.geom_type.dropna())
+    kind = "Polygon" if kinds <= {"Polygon"} else "MultiPolygon" if kinds <= {"Polygon", "MultiPolygon"} else "Unknown"
+    return f"{kind} Z" if geometry.has_z.any() else kind
 
 
 def _measure_side(grid: WorkingGrid, centres: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

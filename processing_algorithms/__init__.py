@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from .classify_scenes import ClassifyScenes
+from .detect_changes import DetectChanges
 from .detect_objects import DetectObjects
 from .manage_models import ManageModels
+from .segment_image import SegmentImage
 from .setup_environment import SetupEnvironment
 
-ALGORITHMS = (DetectObjects, ManageModels, SetupEnvironment)
+ALGORITHMS = (DetectObjects, SegmentImage, DetectChanges, ClassifyScenes, ManageModels, SetupEnvironment)

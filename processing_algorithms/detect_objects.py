@@ -3,29 +3,27 @@
 
 from __future__ import annotations
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterFeatureSink,
-    QgsProcessingParameterString,
-)
+from dataclasses import replace
 
-from ..lwganet_qgis.layers import copy_record_beside
-from ..lwganet_qgis.styles import DetectionStyler, keep_style
+from qgis.core import QgsProcessingParameterString
+
+from ..lwganet_qgis.styles import ClassPolygons
 from ..model_runner.contract.errors import InputError
-from ..model_runner.contract.model_card import find_cards
 from ..model_runner.contract.task_requests import DetectRequest
+from .parameter_reader import NO_SOURCE
 from .parameters import (
     FLOAT,
     advanced,
     explained,
     how_to_compute,
+    how_to_tile,
     model_choice,
     optional_number,
+    polygon_output,
     raster_input,
     where_to_look,
 )
-from .runner_algorithm import RunnerAlgorithm, output_name
+from .runner_algorithm import RunnerAlgorithm
 
 
 class DetectObjects(RunnerAlgorithm):
@@ -52,7 +50,8 @@ class DetectObjects(RunnerAlgorithm):
                 "Objects with a lower score are left out: higher means fewer and surer ones.",
             ),
             *where_to_look("INPUT"),
-            *how_to_compute(),
+            *how_to_tile("the largest object, which is otherwise cut at the edge of a tile"),
+            *how_to_compute("tiles"),
             advanced(
                 explained(
                     optional_number(
@@ -62,37 +61,24 @@ class DetectObjects(RunnerAlgorithm):
                     "the lower score is left out. Raise it where objects stand so close that some are missed.",
                 )
             ),
-            explained(
-                QgsProcessingParameterFeatureSink(
-                    "OUTPUT", "Detected objects", QgsProcessing.SourceType.TypeVectorPolygon
-                ),
+            polygon_output(
+                "OUTPUT",
+                "Detected objects",
                 "One polygon for each object with its class, score, direction, length, width and area.",
             ),
         ):
             self.addParameter(parameter)
-        self.addOutput(QgsProcessingOutputNumber("COUNT", "Number of objects"))
-        names = dict.fromkeys(name for card in find_cards(self.TASK) for name in card.class_names)
-        for name in names:
-            self.addOutput(QgsProcessingOutputNumber(output_name(f"count_{name}"), f"Number of objects: {name}"))
-        self.addOutput(QgsProcessingOutputNumber("TILES", "Number of tiles"))
-        self.addOutput(QgsProcessingOutputNumber("TILES_SKIPPED", "Number of tiles without data"))
-        self.addOutput(QgsProcessingOutputNumber("SECONDS", "Seconds"))
+        self.add_numbers(COUNT="Number of objects")
+        self.add_numbers_by_class("count", "Number of objects")
+        self.add_numbers(TILES="Number of tiles", TILES_SKIPPED="Number of tiles without data", SECONDS="Seconds")
 
     def prepare(self, values):
-        values.refuse_bad_destination("OUTPUT")
         self._card = values.card("MODEL", self.TASK)
         self._raster = values.raster("INPUT")
-        values.check_raster(self._raster, self._card)
-        refusal = self._card.refuse_classes(values.names("CLASSES"))
-        if refusal:
-            raise InputError(refusal)
-        values.tiling()
-        values.compute()
-
-    def request(self, values, folder, feedback):
-        return DetectRequest(
-            source=values.raster_source(self._raster, folder, feedback),
-            output=str(folder / "detections.gpkg"),
+        values.check_raster(self._raster, self._card, values.bands())
+        self._wanted = DetectRequest(
+            source=NO_SOURCE,
+            output="detections.gpkg",
             model=self._card.id,
             threshold=values.number("THRESHOLD"),
             classes=values.names("CLASSES"),
@@ -100,11 +86,25 @@ class DetectObjects(RunnerAlgorithm):
             tiling=values.tiling(),
             compute=values.compute(),
         )
+        refusal = self._card.refuse_classes(self._wanted.classes)
+        if refusal:
+            raise InputError(refusal)
 
-    def deliver(self, finished, values):
-        layer_id = values.copy_features(finished.outputs["detections"], "OUTPUT", self._raster)
-        found = [each for each in self._card.classes if finished.numbers.get(f"count_{each.name}", 0)]
-        values.name_on_load(layer_id, "OUTPUT", f"Objects in {self._raster.name}", DetectionStyler(found))
-        keep_style(layer_id, found)
-        copy_record_beside(layer_id, finished.outputs["record"])
+    def request(self, values, results, folder, feedback):
+        return replace(
+            self._wanted,
+            source=values.raster_source(self._raster, folder, feedback),
+            output=str(folder / self._wanted.output),
+        )
+
+    def deliver(self, finished, results):
+        found = tuple(each for each in self._card.classes if finished.numbers.get(f"count_{each.name}", 0))
+        layer_id = results.deliver_features(
+            finished,
+            "detections",
+            "OUTPUT",
+            f"Objects in {self._raster.name}",
+            ClassPolygons("detections.qml", found),
+            has_crs=self._raster.crs.isValid(),
+        )
         return {"OUTPUT": layer_id}

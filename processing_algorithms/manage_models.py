@@ -16,8 +16,9 @@ from qgis.core import (
 from ..lwganet_qgis.follow import follow
 from ..model_runner.contract.model_card import ModelCard, find_cards
 from ..model_runner.contract.task_requests import DownloadModelRequest, ImportModelRequest, RemoveModelRequest
-from .parameters import ParameterReader, explained
-from .runner_algorithm import Algorithm
+from .algorithm import Algorithm
+from .parameter_reader import ParameterReader
+from .parameters import explained
 
 LIST, IMPORT, DOWNLOAD, REMOVE = ACTIONS = ("list", "import", "download", "remove")
 

@@ -9,63 +9,20 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, Iterable, Iterator
 
-from qgis.core import QgsProcessingAlgorithm, QgsProcessingException, QgsProcessingFeedback
+from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsProcessingOutputNumber
 
 from ..lwganet_qgis import settings
 from ..lwganet_qgis.follow import follow
 from ..lwganet_qgis.layers import keep_files, scratch_folder
 from ..lwganet_qgis.runner_environment import runner_python
 from ..model_runner.contract.errors import RunnerError
-from ..model_runner.contract.folders import PLUGIN_ROOT
 from ..model_runner.contract.messages import Finished
 from ..model_runner.contract.model_card import ModelCard, find_cards
-from .parameters import ParameterReader
+from .algorithm import Algorithm
+from .parameter_reader import ParameterReader
+from .results import Results
 
-HELP = PLUGIN_ROOT / "resources" / "help"
 LONGEST_REASON = 400
-
-
-class Algorithm(QgsProcessingAlgorithm):
-    """An algorithm of this provider: names, icon and help.
-
-    A child gives ``NAME``, ``DISPLAY_NAME``, ``SUMMARY`` (one sentence), ``TAGS`` and ``GROUP`` (id and name), and
-    has its help in ``resources/help/NAME.html``.
-    """
-
-    NAME = DISPLAY_NAME = SUMMARY = ""
-    TAGS: tuple[str, ...] = ()
-    GROUP = ("", "")
-
-    def createInstance(self):
-        return type(self)()
-
-    def name(self):
-        return self.NAME
-
-    def displayName(self):
-        return self.DISPLAY_NAME
-
-    def shortDescription(self):
-        return self.SUMMARY
-
-    def groupId(self):
-        return self.GROUP[0]
-
-    def group(self):
-        return self.GROUP[1]
-
-    def tags(self):
-        return list(self.TAGS)
-
-    def icon(self):
-        return self.provider().icon()
-
-    def svgIconPath(self):
-        return self.provider().svgIconPath()
-
-    def shortHelpString(self):
-        text = (HELP / f"{self.NAME}.html").read_text(encoding="utf-8")
-        return " ".join(text.split())  # QGIS would make each line a paragraph
 
 
 class RunnerAlgorithm(Algorithm):
@@ -80,14 +37,24 @@ class RunnerAlgorithm(Algorithm):
     def shortHelpString(self):
         return super().shortHelpString().replace("{models}", models_in_help(find_cards(self.TASK)))
 
+    def add_numbers(self, **labels: str) -> None:
+        """Declare numbers that models can use, each with its label."""
+        for name, label in labels.items():
+            self.addOutput(QgsProcessingOutputNumber(name, label))
+
+    def add_numbers_by_class(self, prefix: str, label: str) -> None:
+        """Declare a number for each class of the models that are installed: ``COUNT_SHIP``."""
+        names = dict.fromkeys(name for card in find_cards(self.TASK) for name in card.class_names)
+        self.add_numbers(**{output_name(f"{prefix}_{name}"): f"{label}: {name}" for name in names})
+
     def prepare(self, values: ParameterReader) -> None:
         """Read what needs the main thread, and refuse by a ``RunnerError`` what can be refused before running."""
 
-    def request(self, values: ParameterReader, folder: Path, feedback: QgsProcessingFeedback) -> Any:
+    def request(self, values: ParameterReader, results: Results, folder: Path, feedback: QgsProcessingFeedback) -> Any:
         """The task's request; ``folder`` is for temporary files."""
         raise NotImplementedError
 
-    def deliver(self, finished: Finished, values: ParameterReader) -> dict:
+    def deliver(self, finished: Finished, results: Results) -> dict:
         """Bring the runner's files to where the user wants them, and return the results."""
         raise NotImplementedError
 
@@ -99,25 +66,29 @@ class RunnerAlgorithm(Algorithm):
             if not fine:
                 return fine, text
             runner_python(settings.chosen_runner_python())
-            self.prepare(values)
+            self._refuse_and_prepare(parameters, context)
         except RunnerError as error:
             return False, str(error)
         return True, ""
 
     def prepareAlgorithm(self, parameters, context, feedback):
         try:
-            self.prepare(ParameterReader(self, parameters, context))
+            self._refuse_and_prepare(parameters, context)
         except RunnerError as error:
             raise QgsProcessingException(str(error)) from error
         return True
 
+    def _refuse_and_prepare(self, parameters, context):
+        Results(self, parameters, context).refuse_bad_places()
+        self.prepare(ParameterReader(self, parameters, context))
+
     def processAlgorithm(self, parameters, context, feedback):
-        values = ParameterReader(self, parameters, context)
+        values, results = ParameterReader(self, parameters, context), Results(self, parameters, context)
         try:
             with scratch_folder() as folder:
-                finished = follow(self.TASK, self.request(values, folder, feedback), feedback)
+                finished = follow(self.TASK, self.request(values, results, folder, feedback), feedback)
                 with _kept_on_failure(finished, folder):
-                    return {**numbers_for_models(finished), **self.deliver(finished, values)}
+                    return {**numbers_for_models(finished), **self.deliver(finished, results)}
         except RunnerError as error:
             raise QgsProcessingException(str(error)) from error
 
@@ -148,7 +119,7 @@ def models_in_help(cards: Iterable[ModelCard]) -> str:
     lines = []
     for card in cards:
         best = f"; best at {card.resolution.best:g} m per pixel" if card.resolution else ""
-        lines.append(f"<b>{card.id}</b> finds {escape(', '.join(card.class_names))}{best}.")
+        lines.append(f"<b>{card.id}</b> knows {escape(', '.join(card.class_names))}{best}.")
     return "<br>".join(lines) or "None."
 
 

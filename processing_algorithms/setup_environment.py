@@ -17,8 +17,9 @@ from ..lwganet_qgis.environment_setup import Setup, SetupCancelled
 from ..lwganet_qgis.follow import end_runner
 from ..lwganet_qgis.runner_environment import EnvironmentProblem, is_outdated, runner_python
 from ..model_runner.contract.errors import RunnerError
-from .parameters import ParameterReader, advanced, explained
-from .runner_algorithm import Algorithm
+from .algorithm import Algorithm
+from .parameter_reader import ParameterReader
+from .parameters import advanced, explained
 
 PYTORCH_BUILDS = ("auto", "cpu", "cuda")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Picture the dialog of 'Detect objects' as the desktop shows it, with the demo's image loaded.
+"""Picture the dialog of an algorithm, 'Detect objects' or that named by ALGORITHM, with the demo's image loaded.
 
     PICTURE=docs/pictures/dialog.png QT_QPA_PLATFORM=xcb scripts/with_qgis.sh \
         xvfb-run -a -s "-screen 0 1400x1000x24" qgis --nologo --code scripts/picture_dialog.py
@@ -26,7 +26,8 @@ def open_dialog() -> QDialog:
     gdal.SetConfigOption("GDAL_PAM_ENABLED", "NO")  # else QGIS leaves statistics beside the raster
     image = QgsRasterLayer(str(ROOT / "resources" / "demo" / "airfield.tif"), "airfield")
     QgsProject.instance().addMapLayer(image)
-    dialog = processing.createAlgorithmDialog("lwganet:detectobjects", {"INPUT": image.id()})
+    algorithm = os.environ.get("ALGORITHM", "lwganet:detectobjects")
+    dialog = processing.createAlgorithmDialog(algorithm, {"INPUT": image.id()})
     dialog.resize(WIDTH, HEIGHT)
     dialog.show()
     return dialog

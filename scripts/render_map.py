@@ -36,7 +36,7 @@ from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor, QFont
 
 sys.path.insert(0, os.environ["QGIS_PLUGINPATH"])
-from lwganet_qgis.lwganet_qgis.styles import CLASS_FIELD, style_detections
+from lwganet_qgis.lwganet_qgis.styles import CLASS_FIELD, ClassPolygons
 from lwganet_qgis.model_runner.contract.model_card import find_cards
 
 PIXELS_WIDE, DPI, COLOURS = 1400, 130, 128
@@ -68,7 +68,8 @@ def style_with_counts(objects: QgsVectorLayer, counts: Counter) -> None:
     """Give the layer the plugin's style, and its legend the number of objects of each class."""
     models = {feature["model"] for feature in objects.getFeatures()}
     classes = {each.name: each for card in find_cards("detect") if card.id in models for each in card.classes}
-    style_detections(objects, [classes[name] for name, _ in counts.most_common() if name in classes])
+    found = tuple(classes[name] for name, _ in counts.most_common() if name in classes)
+    ClassPolygons("detections.qml", found).draw(objects)
     renderer = objects.renderer()
     for number, category in enumerate(renderer.categories()):
         renderer.updateCategoryLabel(number, f"{category.value()}  ({counts[category.value()]})")

@@ -13,7 +13,12 @@ from .errors import ModelError
 from .folders import embedded_models_folder, user_models_folder
 
 TASKS = ("detect", "segment", "change", "classify")
-DEFAULT_MODELS = {"detect": "detect-demo-l0", "segment": "segment-demo-l0"}
+DEFAULT_MODELS = {
+    "detect": "detect-demo-l0",
+    "segment": "segment-demo-l0",
+    "change": "change-demo-l0",
+    "classify": "scene-ucm-l0",
+}
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")

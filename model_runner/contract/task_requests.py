@@ -235,9 +235,11 @@ class ClassifyRequest:
                 value is None or value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given."
             )
         given = [name for name in ("zones", "cell_size", "cell_pixels") if getattr(self, name) is not None]
+        given += [] if self.source.resolution is None else ["resolution"]
         _refuse_unless(
             len(given) <= 1,
-            f"Choose one of zones, cell size and cell pixels; {' and '.join(given).replace('_', ' ')} were given.",
+            "Choose one of zones, cell size, cell pixels and resolution, from which the size of scenes follows; "
+            f"{' and '.join(given).replace('_', ' ')} were given.",
         )
 
 

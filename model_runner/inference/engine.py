@@ -22,7 +22,7 @@ LACK_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memo
 
 
 class TileSource(Protocol):
-    """Where tiles come from; ``raster.source.RasterSource`` is one."""
+    """Where tiles come from: ``raster.source.RasterSource``, or ``raster.pair.RasterPair`` with ``PairInput``."""
 
     def has_data(self, tile: Tile) -> bool:
         """Whether the tile may hold a valid pixel; False is certain."""

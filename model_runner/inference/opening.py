@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A raster opened as a model wants to see it: its bands, and a ground resolution at which it works."""
+"""Rasters opened as a model wants to see them: their bands, and a ground resolution at which it works."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
+
 from model_runner.contract.model_card import ModelCard, Resolution
+from model_runner.contract.task_requests import ChangeRequest
 from model_runner.contract.task_requests import RasterSource as SourceRequest
 from model_runner.errors import InputError
+from model_runner.raster.colour_matching import match_colours
+from model_runner.raster.overlap import NamedGrid
+from model_runner.raster.pair import RasterPair, pair_on_first_grid
+from model_runner.raster.pair_checks import PairFigures, check_pair, sample_pair
 from model_runner.raster.source import RasterSource, open_source
 from model_runner.report import Report
 
@@ -16,19 +23,45 @@ MOST_OBLONG = 1.05  # longer over shorter side of a pixel that passes for a squa
 
 
 @contextmanager
-def open_for_model(request: SourceRequest, card: ModelCard, report: Report) -> Iterator[RasterSource]:
-    """Open the raster of a request and log what the user should know of it.
+def open_for_model(
+    request: SourceRequest, card: ModelCard, report: Report, within: NamedGrid | None = None
+) -> Iterator[RasterSource]:
+    """Open the raster of a request at the ground resolution for a model and log what the user should know of it.
+
+    Args:
+        request: which pixels of which raster.
+        card: of the model.
+        report: is told.
+        within: another raster; only what lies within that one too is looked at.
 
     Raises:
-        InputError: bands, extent, mask or resolution do not fit raster or model.
+        InputError: bands, extent, mask, resolution or the other raster do not fit raster or model.
         UnreadableRaster: GDAL cannot read it.
     """
-    refusal = card.refuse_bands(len(request.bands)) if request.bands else None
-    if refusal:
-        raise InputError(refusal)
-    if request.resolution and card.resolution and not _knows(card.resolution, request.resolution):
-        report.log("warning", f"{_known(card)}; you chose {request.resolution:g} m: do not expect it to find anything.")
-    resolution = request.resolution or automatic_resolution(request, card, report)
+    refuse_bands(request.bands, card)
+    if request.resolution and card.resolution and not knows(card.resolution, request.resolution):
+        report.log(
+            "warning", f"{known_range(card)}; you chose {request.resolution:g} m: do not expect it to find anything."
+        )
+    resolution = request.resolution or automatic_resolution(request, card, report, within)
+    with open_at(request, card, resolution, report, within) as source:
+        yield source
+
+
+@contextmanager
+def open_at(
+    request: SourceRequest,
+    card: ModelCard,
+    resolution: float | None,
+    report: Report,
+    within: NamedGrid | None = None,
+) -> Iterator[RasterSource]:
+    """Open the raster of a request at a ground resolution in metres; None keeps the raster's own pixels.
+
+    Raises:
+        InputError: bands, extent, mask, resolution or the other raster do not fit raster or model.
+        UnreadableRaster: GDAL cannot read it.
+    """
     with open_source(
         request.path,
         band_count=len(card.bands),
@@ -38,9 +71,9 @@ def open_for_model(request: SourceRequest, card: ModelCard, report: Report) -> I
         mask=request.mask,
         resolution=resolution,
         percentiles=card.stretch_percentiles,
+        within=within,
     ) as source:
-        for warning in source.warnings:
-            report.log("warning", warning)
+        _tell_warnings(source, report)
         metres = source.grid.metres_per_pixel
         scale = f"{metres:.3g} m a pixel" if metres else "unknown ground resolution"
         report.log("info", f"Looking at {source.grid.width} x {source.grid.height} pixels, {scale}.")
@@ -48,8 +81,51 @@ def open_for_model(request: SourceRequest, card: ModelCard, report: Report) -> I
 
 
 @contextmanager
-def open_own_pixels(request: SourceRequest, card: ModelCard) -> Iterator[RasterSource]:
-    """Open the raster of a request on its own pixels, over the same extent and mask as ``open_for_model``.
+def open_pair_for_model(
+    request: ChangeRequest, card: ModelCard, report: Report
+) -> Iterator[tuple[RasterPair, PairFigures]]:
+    """Open the pair of a request on the earlier raster's working grid and log what is doubtful about it.
+
+    Raises:
+        InputError: as ``open_for_model``, for either raster; or they cannot be laid on each other.
+        UnreadableRaster: GDAL cannot read one of them.
+    """
+    after_bands = request.after_bands or request.before.bands
+    refuse_bands(after_bands, card)
+    with (
+        open_source(
+            request.after, band_count=len(card.bands), bands=after_bands, percentiles=card.stretch_percentiles
+        ) as after,
+        open_for_model(request.before, card, report, within=after.native) as before,
+    ):
+        _tell_warnings(after, report)
+        pair = pair_on_first_grid(before, after)
+        sample = sample_pair(pair)
+        figures = check_pair(pair, sample, request.match_colours)
+        for warning in figures.warnings:
+            report.log("warning", warning)
+        yield pair.matched(match_colours(sample.before, sample.after)) if request.match_colours else pair, figures
+
+
+def refuse_bands(bands: Sequence[int], card: ModelCard) -> None:
+    """Return only when the bands that the user chose, if any, are as many as the model takes.
+
+    Raises:
+        InputError: they are not.
+    """
+    refusal = card.refuse_bands(len(bands)) if bands else None
+    if refusal:
+        raise InputError(refusal)
+
+
+def _tell_warnings(source: RasterSource, report: Report) -> None:
+    for warning in source.warnings:
+        report.log("warning", warning)
+
+
+@contextmanager
+def open_own_pixels(request: SourceRequest, card: ModelCard, within: NamedGrid | None = None) -> Iterator[RasterSource]:
+    """Open the raster of a request on its own pixels, where ``open_for_model`` looks.
 
     Raises:
         InputError: as ``open_for_model``.
@@ -62,36 +138,41 @@ def open_own_pixels(request: SourceRequest, card: ModelCard) -> Iterator[RasterS
         extent=request.extent,
         extent_crs=request.extent_crs,
         mask=request.mask,
+        within=within,
     ) as source:
         yield source
 
 
-def automatic_resolution(request: SourceRequest, card: ModelCard, report: Report) -> float | None:
+def automatic_resolution(
+    request: SourceRequest, card: ModelCard, report: Report, within: NamedGrid | None = None
+) -> float | None:
     """The ground resolution to work at when the user names none; None keeps the raster's own.
 
     A raster that is finer than the model has seen is averaged to the resolution at which the model works best. A
     coarser one stays as it is, with a warning: details that are not there cannot be had. Pixels that are no squares
     on the ground, as those of geographic rasters far from the equator, become squares of their longer side.
     """
-    with open_own_pixels(replace(request, mask=None), card) as source:
+    with open_own_pixels(replace(request, mask=None), card, within) as source:
         sides = source.grid.metres_along_axes_at(source.grid.width / 2, source.grid.height / 2)
     if sides is None:
         return None
     metres, known = max(sides), card.resolution
     if known and metres < known.finest * (1 - ROUNDING):
-        report.log("info", f"{_known(card)}; the raster's {metres:.3g} m are averaged to {known.best:g} m.")
+        report.log("info", f"{known_range(card)}; the raster's {metres:.3g} m are averaged to {known.best:g} m.")
         return known.best
-    if known and not _knows(known, metres):
-        report.log("warning", f"{_known(card)}; the raster has {metres:.3g} m: do not expect it to find anything.")
+    if known and not knows(known, metres):
+        report.log("warning", f"{known_range(card)}; the raster has {metres:.3g} m: do not expect it to find anything.")
     if metres <= MOST_OBLONG * min(sides):
         return None
     report.log("info", f"The raster's pixels measure {sides[0]:.3g} x {sides[1]:.3g} m; they are made squares.")
     return metres
 
 
-def _knows(resolution: Resolution, metres: float) -> bool:
-    return resolution.finest * (1 - ROUNDING) <= metres <= resolution.coarsest * (1 + ROUNDING)
+def knows(resolution: Resolution, metres: float | np.ndarray) -> bool | np.ndarray:
+    """Whether a model works at so many metres per pixel, or at which of several."""
+    return (resolution.finest * (1 - ROUNDING) <= metres) & (metres <= resolution.coarsest * (1 + ROUNDING))
 
 
-def _known(card: ModelCard) -> str:
+def known_range(card: ModelCard) -> str:
+    """In words, at which ground resolutions a model works."""
     return f"Model {card.id} knows {card.resolution.finest:g} to {card.resolution.coarsest:g} m a pixel"

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import Tiling
-from model_runner.inference.blending import Band, BlendingCollector, plan_strips
-from model_runner.inference.computing import Computer, tiles_for_model
-from model_runner.inference.engine import Throughput, run_over_tiles
+from model_runner.inference.blending import Band
+from model_runner.inference.computing import Computer
+from model_runner.inference.engine import Throughput
 from model_runner.inference.prepare import prepare
+from model_runner.inference.probability_maps import map_probabilities
 from model_runner.inference.views import mean_of_mirrored_views
 from model_runner.raster.source import RasterSource, TileInput
 from model_runner.report import Report
@@ -47,13 +48,9 @@ def find_classes(
         OutOfMemory: not even one tile fits.
         Cancelled: the user asked to stop.
     """
-    tiles, classes = tiles_for_model(source.grid, card, tiling), len(card.classes)
-    strips = plan_strips(tiles, source.grid.width, classes, margin)
-    collector = BlendingCollector(strips, source.grid.height, classes, give_out)
     predict = segmenter(network, card, computer, flips)
-    throughput = run_over_tiles(source, collector.tiles, predict, collector, computer.batch_size, report)
-    collector.finish()
-    return throughput
+    classes = len(card.classes)
+    return map_probabilities(source, source.grid, classes, predict, card, computer, tiling, give_out, margin, report)
 
 
 def segmenter(

@@ -4,4 +4,6 @@
 ``source.open_source`` opens a raster and offers its *working grid*: the raster's own pixels, or coarser or finer ones
 at the ground resolution that was asked for. From then on everything counts in working pixels: x right, y down, (0, 0)
 the top-left corner of the first pixel. ``tiling`` cuts the grid, ``writer`` puts results into place in one go.
+
+A second raster of the same place is read on the working grid of the first by ``pair``.
 """

@@ -80,17 +80,12 @@ def window_of_extent(grid: WorkingGrid, extent: Sequence[float], extent_crs: str
     height = min(grid.height, ceil(rows.max() - ROUNDING)) - row
     if width <= 0 or height <= 0:
         spans = ",".join(f"{value:.10g}" for value in grid.bounds)
-        system = f" in {_name_of(grid)}" if grid.crs is not None else ""
+        system = f" in {grid.system_name}" if grid.crs is not None else ""
         raise InputError(
             f"The extent {','.join(f'{value:.10g}' for value in (left, bottom, right, top))}{system} does not touch "
             f"{name}, which spans {spans}."
         )
     return Window(column, row, width, height)
-
-
-def _name_of(grid: WorkingGrid) -> str:
-    authority = grid.reference_system.to_authority()
-    return ":".join(authority) if authority else grid.reference_system.name
 
 
 def _to_raster_crs(grid: WorkingGrid, extent: Sequence[float], extent_crs: str | None) -> tuple[float, ...]:

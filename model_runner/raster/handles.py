@@ -12,6 +12,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from model_runner.errors import UnreadableRaster
 
+_quiet = threading.Lock()  # Python's filters of warnings are those of all threads
+
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
@@ -53,7 +55,7 @@ class Handles:
 
     def _open(self, overview: int | None) -> DatasetReader:
         options = {} if overview is None else {"overview_level": overview}
-        with reading(self.path), warnings.catch_warnings():
+        with reading(self.path), _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(self.path, sharing=False, **options)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pyproj
 import shapely
 from affine import Affine
-from pyogrio.errors import DataSourceError
 from rasterio.features import rasterize
 
 from model_runner.errors import InputError
+from model_runner.raster.polygon_files import read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
 
@@ -35,33 +35,42 @@ class PolygonMask:
         if not len(self._polygons):
             raise InputError("The polygons of the mask do not touch the part of the raster that is looked at.")
 
-    def touches(self, x: int, y: int, width: int, height: int) -> bool:
+    def touches(self, x: float, y: float, width: float, height: float) -> bool:
         """Whether a polygon touches a window of the grid, in working pixels."""
         return bool(len(self._near(x, y, width, height)))
 
-    def inside(self, x: int, y: int, width: int, height: int) -> np.ndarray:
-        """(height, width) the pixels of a window whose centre lies in a polygon."""
+    def inside(
+        self, x: float, y: float, width: float, height: float, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """The pixels of a window whose centre lies in a polygon.
+
+        Args:
+            x: left border of the window in working pixels.
+            y: its upper border.
+            width: of the window in working pixels.
+            height: of the window in working pixels.
+            shape: rows and columns of pixels over the window; without it those of the grid.
+
+        Returns:
+            (rows, columns) bool.
+        """
+        shape = shape or (height, width)
         near = shapely.clip_by_rect(self._near(x, y, width, height), x - 1, y - 1, x + width + 1, y + height + 1)
         near = near[~shapely.is_empty(near)]
         if not len(near):
-            return np.zeros((height, width), dtype=bool)
-        return rasterize(near, (height, width), transform=Affine.translation(x, y), dtype=np.uint8).astype(bool)
+            return np.zeros(shape, dtype=bool)
+        pixels = Affine.translation(x, y) @ Affine.scale(width / shape[1], height / shape[0])
+        return rasterize(near, shape, transform=pixels, dtype=np.uint8).astype(bool)
 
-    def _near(self, x: int, y: int, width: int, height: int) -> np.ndarray:
+    def _near(self, x: float, y: float, width: float, height: float) -> np.ndarray:
         """The polygons that touch a window."""
         return self._polygons[self._index.query(shapely.box(x, y, x + width, y + height), predicate="intersects")]
 
 
 def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
     """The polygons of a file in ground coordinates."""
-    try:
-        frame = geopandas.read_file(path, columns=[])
-    except (DataSourceError, OSError, ValueError) as error:
-        raise InputError(f"The mask {path} cannot be read: {' '.join(str(error).split())}") from error
-    geometry = frame.geometry if isinstance(frame, geopandas.GeoDataFrame) else geopandas.GeoSeries()
-    polygons = _parts_with_area(shapely.force_2d(geometry[~geometry.isna()].to_numpy()))
-    if not len(polygons):
-        raise InputError(f"The mask {path} holds no polygon.")
+    geometry = read_polygon_features(path, "mask", with_fields=False).geometry
+    polygons = _parts_with_area(shapely.force_2d(geometry.to_numpy()))
     polygons = _parts_with_area(shapely.make_valid(polygons))
     if grid.crs is not None and geometry.crs is not None and geometry.crs != grid.reference_system:
         near = _near_the_grid(geopandas.GeoSeries(polygons, crs=geometry.crs), grid)

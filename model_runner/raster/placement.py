@@ -49,3 +49,31 @@ def place_on_source(handles: Handles, window: Window, factors: tuple[float, floa
         AxisScale(window.row_off * down, factors[1] * down, source.height),
         overview,
     )
+
+
+def place_part(
+    handles: Handles, whole: Placement, x: float, y: float, width: float, height: float, side: int
+) -> Placement:
+    """The placement of ``side`` x ``side`` pixels over a window of a working grid.
+
+    Args:
+        handles: the raster.
+        whole: the placement of the grid.
+        x: left border of the window in working pixels, which need not be whole.
+        y: its upper border.
+        width: of the window in working pixels.
+        height: of the window in working pixels.
+        side: number of pixels across and down.
+    """
+    native = handles.get()
+    across, down = (
+        native_length / axis.length
+        for native_length, axis in ((native.width, whole.columns), (native.height, whole.rows))
+    )
+    window = Window(
+        (whole.columns.offset + x * whole.columns.scale) * across,
+        (whole.rows.offset + y * whole.rows.scale) * down,
+        width * whole.columns.scale * across,
+        height * whole.rows.scale * down,
+    )
+    return place_on_source(handles, window, (window.width / side, window.height / side))

@@ -10,11 +10,16 @@ from typing import NamedTuple
 import numpy as np
 import rasterio
 import shapely
+from affine import Affine
 from rasterio import DatasetReader
-from rasterio.features import shapes
+from rasterio.features import rasterize, shapes
+from rasterio.windows import Window
 
 from model_runner.raster.areas import areas_of_pixels
+from model_runner.raster.pixels import split_window
 from model_runner.raster.working_grid import WorkingGrid
+
+WINDOW = 2048  # side, in pixels, of what is read at once
 
 
 class Regions(NamedTuple):
@@ -63,6 +68,34 @@ def outline_regions(
     if simplify and len(regions.polygons):
         regions = regions._replace(polygons=_simplified(regions.polygons, grid, simplify))
     return _single_polygons(regions)
+
+
+def means_in_polygons(dataset: DatasetReader, polygons: np.ndarray) -> np.ndarray:
+    """Means (n,) of a raster's values whose pixels' centres lie in shapely polygons (n,) in its pixels.
+
+    Pixels without data do not count. A polygon without a centre in it has the value of the pixel that it lies on.
+    """
+    sums, counts = np.zeros(len(polygons)), np.zeros(len(polygons))
+    index = shapely.STRtree(polygons)
+    for window in split_window(Window(0, 0, dataset.width, dataset.height), WINDOW):
+        left, top = window.col_off, window.row_off
+        right, bottom = left + window.width, top + window.height
+        near = index.query(shapely.box(left, top, right, bottom), predicate="intersects")
+        parts = shapely.clip_by_rect(polygons[near], left - 1, top - 1, right + 1, bottom + 1)
+        inside = [(part, number) for part, number in zip(parts, near + 1, strict=True) if not part.is_empty]
+        if not inside:
+            continue
+        values = dataset.read(1, window=window)
+        shape, transform = values.shape, Affine.translation(left, top)
+        numbers = rasterize(inside, shape, transform=transform, dtype=np.int32)
+        counted = (numbers > 0) & (values != dataset.nodata)
+        of_polygon = numbers[counted] - 1
+        sums += np.bincount(of_polygon, values[counted], len(polygons))
+        counts += np.bincount(of_polygon, minlength=len(polygons))
+    for number in np.flatnonzero(counts == 0):
+        column, row = (int(each) for each in shapely.get_coordinates(polygons[number].representative_point())[0])
+        sums[number], counts[number] = dataset.read(1, window=Window(column, row, 1, 1)).item(), 1
+    return sums / counts
 
 
 def _polygon(shape: dict) -> shapely.Polygon:

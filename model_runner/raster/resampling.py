@@ -40,7 +40,7 @@ class AxisScale:
         """The source pixels that make up ``count`` working pixels from ``start`` on.
 
         Coarser pixels are averages by area, finer ones are interpolated linearly between the centres of source
-        pixels. Where the source ends, what there is counts in full.
+        pixels. Where the source ends, what there is counts in full; averages of what lies beyond have no weights.
         """
         begins = self.offset + np.arange(start, start + count) * self.scale
         if self.scale >= 1:
@@ -52,7 +52,8 @@ class AxisScale:
             centres = begins + self.scale / 2 - 0.5
             indices = np.floor(centres)[:, None] + np.arange(2)
             weights = np.stack([indices[:, 1] - centres, centres - indices[:, 0]], axis=1)
-        weights /= weights.sum(axis=1, keepdims=True)
+        total = weights.sum(axis=1, keepdims=True)
+        weights /= np.where(total > 0, total, 1)
         return AxisWeights(indices.clip(0, self.length - 1).astype(np.int64), weights.astype(np.float32))
 
 

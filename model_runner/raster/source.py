@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Open a raster and read it tile by tile, as models want it."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
+from math import ceil, floor
 from typing import Any, NamedTuple
 
 import numpy as np
 from rasterio.windows import Window
 
-from model_runner.raster.bands import BandChoice, choose_bands
+from model_runner.raster.bands import COLOUR_BANDS, BandChoice, choose_bands
 from model_runner.raster.georeference import coarsen, factors_for_resolution, native_grid, window_of_extent
 from model_runner.raster.handles import Handles, reading
 from model_runner.raster.mask import PolygonMask
+from model_runner.raster.overlap import NamedGrid, shared_window
 from model_runner.raster.pixels import has_valid, read_pixels
-from model_runner.raster.placement import Placement, place_on_source
+from model_runner.raster.placement import Placement, place_on_source, place_part
 from model_runner.raster.resampling import resample
+from model_runner.raster.scenes import Scene
 from model_runner.raster.stretch import Stretch, choose_stretch
 from model_runner.raster.tiling import Tile
 from model_runner.raster.working_grid import WorkingGrid
@@ -41,6 +45,7 @@ def open_source(
     mask: str | None = None,
     resolution: float | None = None,
     percentiles: tuple[float, float] = (2.0, 98.0),
+    within: NamedGrid | None = None,
 ) -> Iterator["RasterSource"]:
     """Open a raster for tile-wise reading; all its files are closed at the end of the block.
 
@@ -53,9 +58,10 @@ def open_source(
         mask: vector file with polygons outside of which pixels are not valid.
         resolution: ground resolution to work at in metres per pixel; None keeps the raster's own.
         percentiles: of the values that become 0 and 255 where bands are not 8 bit.
+        within: another raster; only what lies within that one too is looked at.
 
     Raises:
-        InputError: bands, extent, mask or resolution do not fit the raster.
+        InputError: bands, extent, mask, resolution or the other raster do not fit the raster.
         UnreadableRaster: the file is missing, damaged or no raster.
     """
     path = str(path)
@@ -67,6 +73,8 @@ def open_source(
         window = Window(0, 0, native.width, native.height)
         if extent is not None:
             window = window_of_extent(native, extent, extent_crs, path)
+        if within is not None:
+            window = shared_window(NamedGrid(native, path), window, within)
         factors = (1.0, 1.0)
         if resolution is not None:
             factors = factors_for_resolution(native, window, resolution, path)
@@ -74,6 +82,7 @@ def open_source(
         yield RasterSource(
             handles,
             choice,
+            NamedGrid(native, path),
             grid,
             place_on_source(handles, window, factors),
             None if mask is None else PolygonMask(mask, grid),
@@ -88,6 +97,7 @@ class RasterSource:
     """An open raster; ``open_source`` makes it. Several threads may read at once.
 
     Attributes:
+        native: the grid of the raster's own pixels, and its path.
         grid: the working grid.
         warnings: what the user should know, a line each.
     """
@@ -96,12 +106,14 @@ class RasterSource:
         self,
         handles: Handles,
         choice: BandChoice,
+        native: NamedGrid,
         grid: WorkingGrid,
         placement: Placement,
         polygons: PolygonMask | None,
         percentiles: tuple[float, float],
         warnings: list[str],
     ) -> None:
+        self.native = native
         self.grid = grid
         self.warnings = warnings
         self._handles = handles
@@ -109,6 +121,11 @@ class RasterSource:
         self._placement = placement
         self._polygons = polygons
         self._percentiles = percentiles
+
+    @property
+    def band_count(self) -> int:
+        """How many bands tiles have."""
+        return len(self._choice.numbers) if self._choice.palette is None else COLOUR_BANDS
 
     def record(self) -> dict[str, Any]:
         """What the run record says of the raster: plain values for JSON."""
@@ -125,6 +142,20 @@ class RasterSource:
             "crs": None if self.grid.crs is None else self.grid.crs.to_string(),
             "warnings": list(self.warnings),
         }
+
+    def on_window(self, window: Window, factors: tuple[float, float]) -> "RasterSource":
+        """The same raster, without mask, on another working grid; it is open as long as this one.
+
+        Args:
+            window: of the raster's own pixels, fractions too, where the grid lies.
+            factors: how many own pixels, across and down, a pixel of the grid covers.
+        """
+        self._stretch  # noqa: B018 - found once for both
+        other = copy.copy(self)
+        other.grid = coarsen(self.native.grid, window, factors)
+        other._placement = place_on_source(self._handles, window, factors)
+        other._polygons = None
+        return other
 
     def has_data(self, tile: Tile) -> bool:
         """Whether a tile may hold a valid pixel: False is certain, and cheaper than reading the tile.
@@ -146,10 +177,7 @@ class RasterSource:
             UnreadableRaster: the file is damaged.
         """
         x, y, width, height = self._clip(tile)
-        if self._placement.is_native:
-            pixels, valid = self._read_source(self._placement.window(x, y, width, height))
-        else:
-            pixels, valid = self._read_resampled(x, y, width, height)
+        pixels, valid = self._read_placed(self._placement, x, y, width, height)
         if self._polygons is not None:
             valid &= self._polygons.inside(x, y, width, height)
             pixels[:, ~valid] = 0
@@ -176,6 +204,45 @@ class RasterSource:
             valid &= self._polygons.inside(x, y, width, height)
         return valid
 
+    def scene_has_data(self, scene: Scene, side: int) -> bool:
+        """As ``has_data``, for a scene that is to be read on ``side`` x ``side`` pixels."""
+        across, down = self._on_grid(scene, side)
+        if not across or not down:
+            return False
+        if self._polygons is not None and not self._polygons.touches(scene.x, scene.y, scene.width, scene.height):
+            return False
+        placement = self._place(scene, side)
+        dataset = self._handles.get(placement.overview)
+        with reading(self._handles.path):
+            return has_valid(dataset, self._choice, placement.window(across.start, down.start, len(across), len(down)))
+
+    def read_scene(self, scene: Scene, side: int) -> TileInput:
+        """A scene on ``side`` x ``side`` pixels, averaged or interpolated; beyond the grid as ``read``.
+
+        Raises:
+            UnreadableRaster: the file is damaged.
+        """
+        across, down = self._on_grid(scene, side)
+        x, y, width, height = across.start, down.start, len(across), len(down)
+        pixels, valid = self._read_placed(self._place(scene, side), x, y, width, height)
+        if self._polygons is not None:
+            across_pixel, down_pixel = scene.width / side, scene.height / side
+            window = (scene.x + x * across_pixel, scene.y + y * down_pixel, width * across_pixel, height * down_pixel)
+            valid &= self._polygons.inside(*window, shape=(height, width))
+            pixels[:, ~valid] = 0
+        beyond = ((y, side - down.stop), (x, side - across.stop))
+        return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+
+    def _place(self, scene: Scene, side: int) -> Placement:
+        return place_part(self._handles, self._placement, scene.x, scene.y, scene.width, scene.height, side)
+
+    def _on_grid(self, scene: Scene, side: int) -> tuple[range, range]:
+        """Which of the ``side`` columns and rows of a scene's pixels lie on the grid, by their centres."""
+        return (
+            _centres_within(scene.x, scene.width / side, side, self.grid.width),
+            _centres_within(scene.y, scene.height / side, side, self.grid.height),
+        )
+
     def _clip(self, tile: Tile) -> tuple[int, int, int, int]:
         """x, y, width and height of the part of a tile that lies on the grid."""
         return (
@@ -185,22 +252,26 @@ class RasterSource:
             min(tile.height, self.grid.height - tile.y),
         )
 
-    def _read_resampled(self, x: int, y: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Working pixels from weighted source pixels, some rows at a time to bound the memory."""
-        columns = self._placement.columns.weigh(x, width)
-        rows_at_once = max(1, int(SOURCE_PIXELS_AT_ONCE / columns.length / self._placement.rows.scale))
+    def _read_placed(
+        self, placement: Placement, x: int, y: int, width: int, height: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of a placed grid; those that are no source pixels from weighted ones, some rows at a time."""
+        if placement.is_native:
+            return self._read_source(placement.overview, placement.window(x, y, width, height))
+        columns = placement.columns.weigh(x, width)
+        rows_at_once = max(1, int(SOURCE_PIXELS_AT_ONCE / columns.length / placement.rows.scale))
         parts = []
         for start in range(y, y + height, rows_at_once):
-            rows = self._placement.rows.weigh(start, min(rows_at_once, y + height - start))
+            rows = placement.rows.weigh(start, min(rows_at_once, y + height - start))
             window = Window(columns.first, rows.first, columns.length, rows.length)
-            parts.append(resample(*self._read_source(window), rows, columns))
+            parts.append(resample(*self._read_source(placement.overview, window), rows, columns))
         pixels, valid = (np.concatenate(part, axis=-2) for part in zip(*parts, strict=True))
         return pixels, valid
 
-    def _read_source(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    def _read_source(self, overview: int | None, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Source pixels on the scale 0 to 255, and which have data."""
         with reading(self._handles.path):
-            values, valid = read_pixels(self._handles.get(self._placement.overview), self._choice, window)
+            values, valid = read_pixels(self._handles.get(overview), self._choice, window)
         return (values if self._stretch is None else self._stretch.apply(values) * valid), valid
 
     @cached_property
@@ -218,3 +289,8 @@ class RasterSource:
                 tuple(each == "uint8" for each in types),
                 self._percentiles,
             )
+
+
+def _centres_within(start: float, scale: float, count: int, length: int) -> range:
+    """Which of ``count`` pixels, each ``scale`` long from ``start`` on, have their centre on an axis."""
+    return range(max(0, ceil(-start / scale - 0.5)), min(count, floor((length - start) / scale - 0.5) + 1))

@@ -36,13 +36,25 @@ class WorkingGrid:
     @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
         """Least and largest ground coordinates: left, bottom, right, top."""
-        corners = self.to_ground_points(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * (self.width, self.height))
-        return (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+        return (*self.outline.min(axis=0).tolist(), *self.outline.max(axis=0).tolist())
+
+    @property
+    def outline(self) -> np.ndarray:
+        """The corners (4, 2) in ground coordinates, from the top-left one around the grid."""
+        return self.to_ground_points(np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (self.width, self.height))
 
     @cached_property
     def reference_system(self) -> pyproj.CRS | None:
         """``crs`` as pyproj knows it."""
         return None if self.crs is None else pyproj.CRS.from_user_input(self.crs)
+
+    @property
+    def system_name(self) -> str | None:
+        """The code of the reference system, such as EPSG:32633, or its name where it has no code."""
+        if self.crs is None:
+            return None
+        authority = self.reference_system.to_authority()
+        return ":".join(authority) if authority else self.reference_system.name
 
     @cached_property
     def metres_per_pixel(self) -> float | None:

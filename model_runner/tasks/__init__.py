@@ -15,6 +15,8 @@ from model_runner.report import Report
 TASKS = {
     "detect": "model_runner.tasks.detect:detect",
     "segment": "model_runner.tasks.segment:segment",
+    "change": "model_runner.tasks.change:change",
+    "classify": "model_runner.tasks.classify:classify",
     "finetune": "model_runner.tasks.finetune:finetune",
     "evaluate": "model_runner.tasks.evaluate:evaluate",
     "import-model": "model_runner.tasks.models:import_model",

@@ -45,23 +45,110 @@ def qgis(tmp_path_factory):
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     """A user folder with a model of two classes under the default model's name, if the plugin brings none."""
-    from lwganet_qgis.model_runner.contract import folders, model_card
+    from lwganet_qgis.model_runner.contract import model_card
 
     monkeypatch.setenv("LWGANET_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(model_card, "embedded_models_folder", lambda: tmp_path / "embedded")
-    folder = folders.user_models_folder() / "detect-demo-l0"
-    folder.mkdir(parents=True)
-    (folder / model_card.WEIGHTS_FILE).touch()
+    return _install("detect", plane="#e31a1c", ship="#1f78b4")
+
+
+@pytest.fixture
+def all_models(models):
+    """A model for each task, all under the names of the default ones."""
+    _install("segment", **{"forest": "#267300", "open water": "#1f78b4"})
+    _install("change", unchanged="#000000", changed="#e31a1c")
+    _install("classify", harbor="#1f78b4", beach="#ffd37f", forest="#267300")
+
+
+def _install(task, **classes):
+    from lwganet_qgis.model_runner.contract import folders, model_card
+
     card = model_card.ModelCard(
-        id="detect-demo-l0",
-        title="Two classes",
-        task="detect",
-        network="oriented_rcnn_l0",
-        classes=(model_card.ModelClass("plane", "#e31a1c"), model_card.ModelClass("ship", "#1f78b4")),
+        id=model_card.DEFAULT_MODELS[task],
+        title="A few classes",
+        task=task,
+        network=f"a network for {task}",
+        classes=tuple(model_card.ModelClass(name, colour) for name, colour in classes.items()),
         licence=model_card.Licence("CC0-1.0"),
     )
+    folder = folders.user_models_folder() / card.id
+    folder.mkdir(parents=True)
+    (folder / model_card.WEIGHTS_FILE).touch()
     (folder / model_card.CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     return card
+
+
+class Runs:
+    """An algorithm with the parameters that it always has here."""
+
+    def __init__(self, name, **parameters):
+        self.name = name
+        self._parameters = parameters
+
+    def __call__(self, feedback=None, **parameters):
+        import processing
+
+        return processing.run(self.name, {**self._parameters, **parameters}, feedback=feedback)
+
+    def loaded(self, **parameters):
+        """The layers in the project, by parameter, after a run that loads its results; and the results."""
+        import processing
+        from qgis.core import QgsProject
+
+        results = processing.runAndLoadResults(self.name, {**self._parameters, **parameters})
+        layers = QgsProject.instance().mapLayers()
+        return {name: layers[value] for name, value in results.items() if value in layers} | {
+            name: layer
+            for name, value in results.items()
+            for layer in layers.values()
+            if isinstance(value, str) and layer.source() == value
+        }
+
+    def failure(self, **parameters):
+        """The one line of a run that fails."""
+        from qgis.core import QgsProcessingException
+
+        with pytest.raises(QgsProcessingException) as caught:
+            self(**parameters)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def refusal(self, **parameters):
+        """The one line by which the form is refused before anything runs."""
+        from qgis.core import QgsApplication, QgsProcessingContext
+
+        algorithm = QgsApplication.processingRegistry().createAlgorithmById(self.name)
+        fine, text = algorithm.checkParameterValues({**self._parameters, **parameters}, QgsProcessingContext())
+        assert not fine
+        assert "\n" not in text
+        return text
+
+
+@pytest.fixture
+def segmentation(qgis, all_models, fake_runner, raster):
+    """Segmentation of the small image."""
+    return Runs("lwganet:segmentimage", INPUT=raster, OUTPUT="TEMPORARY_OUTPUT")
+
+
+@pytest.fixture
+def change(qgis, all_models, fake_runner, raster, later):
+    """Changes between the small image and a later one."""
+    return Runs("lwganet:detectchanges", BEFORE=raster, AFTER=later, OUTPUT="TEMPORARY_OUTPUT")
+
+
+@pytest.fixture
+def scenes(qgis, all_models, fake_runner, raster):
+    """Scenes of the small image."""
+    return Runs("lwganet:classifyscenes", INPUT=raster, OUTPUT="memory:")
+
+
+@pytest.fixture
+def project(qgis):
+    """The project, empty before and after."""
+    from qgis.core import QgsProject
+
+    yield QgsProject.instance()
+    QgsProject.instance().clear()
 
 
 class FakeRunner:
@@ -109,3 +196,61 @@ def raster(tmp_path):
         image.GetRasterBand(band).Fill(40 * band)
     del image
     return path
+
+
+@pytest.fixture
+def later(raster, tmp_path):
+    """The small image at another date, on another grid."""
+    from osgeo import gdal
+
+    path = str(tmp_path / "airfield_later.tif")
+    gdal.Translate(path, raster, width=45, height=30)
+    return path
+
+
+@pytest.fixture
+def polygon_layer(qgis):
+    """Makes layers of polygons from WKT, in memory."""
+    from qgis.core import QgsFeature, QgsGeometry, QgsVectorLayer
+
+    def make(crs, *texts, fields=""):
+        layer = QgsVectorLayer(f"Polygon?crs={crs}{fields}", "fields", "memory")
+        features = []
+        for text in texts:
+            features.append(QgsFeature(layer.fields()))
+            features[-1].setGeometry(QgsGeometry.fromWkt(text))
+        layer.dataProvider().addFeatures(features)
+        return layer
+
+    return make
+
+
+@pytest.fixture
+def drawn(qgis):
+    """How QGIS draws a file: a list of what the legend says, with the colour of each entry."""
+    from qgis.core import QgsRasterLayer, QgsVectorLayer
+
+    def legend(path):
+        layer = QgsVectorLayer(str(path))
+        layer = layer if layer.isValid() else QgsRasterLayer(str(path))
+        assert layer.isValid()
+        renderer = layer.renderer()
+        if isinstance(layer, QgsRasterLayer):
+            return [(text, colour.name()) for text, colour in renderer.legendSymbologyItems()]
+        return [(item.label(), item.symbol().color().name()) for item in renderer.legendSymbolItems()]
+
+    return legend
+
+
+@pytest.fixture
+def temporary_files(tmp_path):
+    """Processing's folder for temporary files."""
+    from qgis.core import QgsProcessingUtils, QgsSettings
+
+    folder = tmp_path / "processing"
+    folder.mkdir()
+    QgsSettings().setValue("Processing/Configuration/TEMP_PATH2", str(folder))
+    QgsSettings().setValue("Processing/Configuration/TEMP_PATH", str(folder))
+    yield Path(QgsProcessingUtils.tempFolder())
+    QgsSettings().remove("Processing/Configuration/TEMP_PATH2")
+    QgsSettings().remove("Processing/Configuration/TEMP_PATH")

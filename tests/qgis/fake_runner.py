@@ -52,31 +52,47 @@ def listen():
     os._exit(0)
 
 
-def write_boxes(path, raster):
-    """Two boxes in the middle of the raster."""
+def write_polygons(path, raster, *rows):
+    """A diamond for each row of attributes, by name, side by side in the middle of the raster."""
     from osgeo import gdal, ogr, osr
 
     image = gdal.Open(raster)
     x0, dx, _, y0, _, dy = image.GetGeoTransform()
     reference = osr.SpatialReference(wkt=image.GetProjection()) if image.GetProjection() else None
     vectors = ogr.GetDriverByName("GPKG").CreateDataSource(path)
-    layer = vectors.CreateLayer("detections", reference, ogr.wkbPolygon)
-    kinds = {"class_id": ogr.OFTInteger, "class_name": ogr.OFTString, "score": ogr.OFTReal, "angle_deg": ogr.OFTReal}
-    for name, kind in kinds.items():
-        layer.CreateField(ogr.FieldDefn(name, kind))
-    for number, (class_name, score) in enumerate([("plane", 0.9), ("ship", 0.5)]):
-        column, row = image.RasterXSize * (1 + number) / 3, image.RasterYSize / 2
-        corners = [(column - 4, row), (column, row - 2), (column + 4, row), (column, row + 2), (column - 4, row)]
+    layer = vectors.CreateLayer(Path(path).stem, reference, ogr.wkbPolygon)
+    kinds = {int: ogr.OFTInteger, float: ogr.OFTReal, str: ogr.OFTString}
+    for name, value in rows[0].items():
+        layer.CreateField(ogr.FieldDefn(name, kinds[type(value)]))
+    for number, row in enumerate(rows):
+        column, middle = image.RasterXSize * (1 + number) / 3, image.RasterYSize / 2
+        corners = [(-4, 0), (0, -2), (4, 0), (0, 2), (-4, 0)]
         ring = ogr.Geometry(ogr.wkbLinearRing)
         for x, y in corners:
-            ring.AddPoint_2D(x0 + x * dx, y0 + y * dy)
+            ring.AddPoint_2D(x0 + (column + x) * dx, y0 + (middle + y) * dy)
         polygon = ogr.Geometry(ogr.wkbPolygon)
         polygon.AddGeometry(ring)
         feature = ogr.Feature(layer.GetLayerDefn())
         feature.SetGeometry(polygon)
-        for name, value in {"class_id": number, "class_name": class_name, "score": score, "angle_deg": 90.0}.items():
+        for name, value in row.items():
             feature.SetField(name, value)
         layer.CreateFeature(feature)
+
+
+def write_raster(path, like, kind, left, right):
+    """A raster of one band on the grid of another, whose halves have these values."""
+    from osgeo import gdal
+
+    image = gdal.Open(like)
+    width, height = image.RasterXSize, image.RasterYSize
+    raster = gdal.GetDriverByName("GTiff").Create(path, width, height, 1, kind)
+    raster.SetGeoTransform(image.GetGeoTransform())
+    raster.SetProjection(image.GetProjection())
+    band = raster.GetRasterBand(1)
+    band.Fill(left)
+    half = gdal.GetDriverByName("MEM").Create("", width - width // 2, height, 1, kind)
+    half.GetRasterBand(1).Fill(right)
+    band.WriteRaster(width // 2, 0, width - width // 2, height, half.GetRasterBand(1).ReadRaster())
 
 
 def crs_of(path):
@@ -88,16 +104,26 @@ def crs_of(path):
     return reference and reference.GetName()
 
 
+def fields_of(path):
+    """The names of the fields of a file's first layer."""
+    from osgeo import ogr
+
+    vectors = ogr.Open(path)
+    return [each.GetName() for each in vectors.GetLayer(0).schema]
+
+
 def work(run):
     request = request_from_plain(REQUESTS[run.task], run.request)
     log = os.environ.get("FAKE_RUNNER_LOG")
     if log:
         with open(log, "a", encoding="utf-8") as lines:
-            mask = run.request.get("source", {}).get("mask")
+            mask = (run.request.get("source") or run.request.get("before") or {}).get("mask")
+            zones = run.request.get("zones")
             facts = {
                 "pid": os.getpid(),
                 "mask_bytes": mask and os.path.getsize(mask),
                 "mask_crs": mask and crs_of(mask),
+                "zones_fields": zones and fields_of(zones),
             }
             lines.write(json.dumps({**run.request, **facts}) + "\n")
     say(Log(run.job, "info", "Computing on nothing."))
@@ -113,15 +139,65 @@ def work(run):
         return Failed(run.job, "input", "The raster is made of cheese; use another.")
     if "crash" in FAULTS:
         return Failed(run.job, "internal", "ZeroDivisionError: division by zero")
-    if run.task == "detect":
-        write_boxes(request.output, request.source.path)
-        say(Log(run.job, "warning", "This is only a pretence."))
-        numbers = {"count": 2, "count_plane": 1, "count_ship": 1, "tiles": TILES, "tiles_skipped": 0, "seconds": 0.1}
-        record = os.path.splitext(request.output)[0] + ".run.json"
-        with open(record, "w", encoding="utf-8") as facts:
-            facts.write('{"stretch": null}')
-        return Finished(run.job, {"detections": request.output, "record": record}, numbers)
-    return Finished(run.job)
+    say(Log(run.job, "warning", "This is only a pretence."))
+    return PRETENCES[run.task](run.job, request) if run.task in PRETENCES else Finished(run.job)
+
+
+def detect(job, request):
+    plane = {"class_id": 0, "class_name": "plane", "score": 0.9, "angle_deg": 90.0}
+    ship = {"class_id": 1, "class_name": "ship", "score": 0.5, "angle_deg": 90.0}
+    write_polygons(request.output, request.source.path, plane, ship)
+    numbers = {"count": 2, "count_plane": 1, "count_ship": 1, "tiles": TILES, "tiles_skipped": 0, "seconds": 0.1}
+    return finished(job, request, numbers, detections=request.output)
+
+
+def segment(job, request):
+    from osgeo import gdal
+
+    path = request.source.path
+    write_raster(request.output, path, gdal.GDT_Byte, 0, 1)
+    if request.confidence:
+        write_raster(request.confidence, path, gdal.GDT_Float32, 0.5, 0.9)
+    if request.polygons:
+        forest = {"class_id": 0, "class_name": "forest", "area_m2": 9.0}
+        water = {"class_id": 1, "class_name": "open water", "area_m2": 7.0}
+        write_polygons(request.polygons, path, forest, water)
+    numbers = {"pixels_forest": 2700, "area_m2_forest": 243.0, "area_m2_open water": 243.0, "seconds": 0.1}
+    outputs = {"classes": request.output, "confidence": request.confidence, "polygons": request.polygons}
+    return finished(job, request, numbers, **outputs)
+
+
+def change(job, request):
+    from osgeo import gdal
+
+    path = request.before.path
+    write_raster(request.output, path, gdal.GDT_Byte, 0, 1)
+    if request.probability:
+        write_raster(request.probability, path, gdal.GDT_Float32, 0.1, 0.9)
+    if request.polygons:
+        write_polygons(request.polygons, path, {"area_m2": 9.0, "mean_probability": 0.8})
+    numbers = {"area_m2_changed": 243.0, "pixels_changed": 2700, "share_changed": 0.5, "count": 1}
+    outputs = {"changes": request.output, "probability": request.probability, "polygons": request.polygons}
+    return finished(job, request, numbers, **outputs)
+
+
+def classify(job, request):
+    harbor = {"class_id": 0, "class_name": "harbor", "probability": 0.8, "class_2": "beach", "probability_2": 0.1}
+    beach = {"class_id": 1, "class_name": "beach", "probability": 0.6, "class_2": "harbor", "probability_2": 0.3}
+    write_polygons(request.output, request.source.path, harbor, beach)
+    numbers = {"count": 2, "count_harbor": 1, "count_beach": 1, "count_forest": 0, "left_out": 0, "seconds": 0.1}
+    return finished(job, request, numbers, scenes=request.output)
+
+
+PRETENCES = {"detect": detect, "segment": segment, "change": change, "classify": classify}
+
+
+def finished(job, request, numbers, **outputs):
+    """The answer, after the run record is written beside the main output; outputs that are None are left out."""
+    record = os.path.splitext(request.output)[0] + ".run.json"
+    with open(record, "w", encoding="utf-8") as facts:
+        facts.write('{"stretch": null}')
+    return Finished(job, {**{key: path for key, path in outputs.items() if path}, "record": record}, numbers)
 
 
 def misbehave(run):

@@ -32,32 +32,6 @@ def refusal(**parameters):
     return text
 
 
-def polygon_layer(crs, *texts):
-    from qgis.core import QgsFeature, QgsGeometry, QgsVectorLayer
-
-    layer = QgsVectorLayer(f"Polygon?crs={crs}", "fields", "memory")
-    features = []
-    for text in texts:
-        features.append(QgsFeature())
-        features[-1].setGeometry(QgsGeometry.fromWkt(text))
-    layer.dataProvider().addFeatures(features)
-    return layer
-
-
-@pytest.fixture
-def temporary_files(tmp_path, monkeypatch):
-    """Processing's folder for temporary files."""
-    from qgis.core import QgsProcessingUtils, QgsSettings
-
-    folder = tmp_path / "processing"
-    folder.mkdir()
-    QgsSettings().setValue("Processing/Configuration/TEMP_PATH2", str(folder))
-    QgsSettings().setValue("Processing/Configuration/TEMP_PATH", str(folder))
-    yield Path(QgsProcessingUtils.tempFolder())
-    QgsSettings().remove("Processing/Configuration/TEMP_PATH2")
-    QgsSettings().remove("Processing/Configuration/TEMP_PATH")
-
-
 def test_only_the_image_is_needed(raster, fake_runner):
     results = run(INPUT=raster)
     assert [feature["class_name"] for feature in results["OUTPUT"].getFeatures()] == ["plane", "ship"]
@@ -141,7 +115,7 @@ def test_an_extent_that_is_not_set_is_all_of_the_raster(raster, fake_runner, ext
     assert fake_runner.requests[0]["source"]["extent"] is None
 
 
-def test_a_mask_in_memory_becomes_a_file(raster, fake_runner):
+def test_a_mask_in_memory_becomes_a_file(raster, fake_runner, polygon_layer):
     mask = polygon_layer("EPSG:32633", "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))")
     run(INPUT=raster, MASK=mask)
     request = fake_runner.requests[0]
@@ -149,13 +123,13 @@ def test_a_mask_in_memory_becomes_a_file(raster, fake_runner):
     assert request["mask_bytes"] > 0
 
 
-def test_of_a_mask_only_the_selected_polygons_count(raster, fake_runner):
+def test_of_a_mask_only_the_selected_polygons_count(raster, fake_runner, polygon_layer):
     from qgis.core import QgsProcessingFeatureSourceDefinition, QgsProject
 
     mask = polygon_layer("EPSG:32633", "POLYGON((0 0, 1 0, 1 1, 0 0))")
     QgsProject.instance().addMapLayer(mask)
     nothing_selected = QgsProcessingFeatureSourceDefinition(mask.id(), selectedFeaturesOnly=True)
-    assert "The mask 'fields' holds no polygons" in failure(INPUT=raster, MASK=nothing_selected)
+    assert "The mask layer 'fields' holds no polygons" in failure(INPUT=raster, MASK=nothing_selected)
     mask.selectAll()
     run(INPUT=raster, MASK=nothing_selected)
     QgsProject.instance().removeMapLayer(mask.id())
@@ -171,7 +145,7 @@ def test_a_raster_of_two_bands_is_refused_early_and_one_of_a_single_band_is_not(
     two, grey = str(tmp_path / "two.tif"), str(tmp_path / "grey.tif")
     gdal.Translate(two, raster, bandList=[1, 2])
     gdal.Translate(grey, raster, bandList=[1])
-    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster has 2."
+    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster 'two' has 2."
     run(INPUT=grey)
 
 
@@ -182,7 +156,7 @@ def test_a_band_of_opacity_is_not_counted(tmp_path, raster, fake_runner):
     gdal.Translate(grey, raster, options="-b 1 -b 2 -colorinterp gray,alpha")
     gdal.Translate(two, raster, options="-colorinterp gray,undefined,alpha")
     run(INPUT=grey)
-    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster has 2."
+    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster 'two_alpha' has 2."
 
 
 @pytest.mark.parametrize("text", ["3,2,1", "3;2;1", " 3, 2, 1 "])
@@ -263,9 +237,9 @@ def test_a_result_for_a_damaged_database_is_kept(raster, fake_runner, tmp_path, 
 def test_a_result_that_the_disk_does_not_hold_is_kept(raster, fake_runner, tmp_path, monkeypatch, suffix):
     import resource
 
-    from lwganet_qgis.processing_algorithms.parameters import ParameterReader
+    from lwganet_qgis.processing_algorithms.results import Results
 
-    copy, limits = ParameterReader.copy_features, resource.getrlimit(resource.RLIMIT_FSIZE)
+    copy, limits = Results._copy_features, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def copy_to_a_full_disk(*arguments):
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
@@ -274,7 +248,7 @@ def test_a_result_that_the_disk_does_not_hold_is_kept(raster, fake_runner, tmp_p
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    monkeypatch.setattr(ParameterReader, "copy_features", copy_to_a_full_disk)
+    monkeypatch.setattr(Results, "_copy_features", copy_to_a_full_disk)
     text = failure(INPUT=raster, OUTPUT=str(tmp_path / f"boxes.{suffix}"))
     assert len(text) < 700
     assert kept_result(text).featureCount() == 2
@@ -285,7 +259,7 @@ def test_a_destination_in_a_database_is_not_taken_for_a_folder(raster, fake_runn
     assert results["OUTPUT"] == f"{tmp_path}/all.gpkg|layername=boxes"
 
 
-def test_a_mask_without_reference_system_has_the_rasters(raster, fake_runner):
+def test_a_mask_without_reference_system_has_the_rasters(raster, fake_runner, polygon_layer):
     mask = polygon_layer("", "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))")
     assert not mask.crs().isValid()
     run(INPUT=raster, MASK=mask)
@@ -410,7 +384,7 @@ def table_of(path, name):
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, polygon_layer):
     """A GeoPackage with a layer that is not ours."""
     from qgis.core import QgsCoordinateTransformContext, QgsVectorFileWriter
 

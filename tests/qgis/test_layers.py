@@ -4,6 +4,7 @@
 import os
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -37,11 +38,11 @@ def raster_layer(source, provider="gdal"):
 @pytest.fixture
 def exported(monkeypatch):
     """What is known of the exported raster: size, band count, geotransform and values; it is gone after the run."""
-    from lwganet_qgis.lwganet_qgis import layers
+    from lwganet_qgis.lwganet_qgis.raster_for_runner import RasterForRunner
     from osgeo import gdal
 
     known = {}
-    export = layers.RasterForRunner._export
+    export = RasterForRunner._export
 
     def remember(*arguments):
         path = export(*arguments)
@@ -52,7 +53,7 @@ def exported(monkeypatch):
         ]
         return path
 
-    monkeypatch.setattr(layers.RasterForRunner, "_export", remember)
+    monkeypatch.setattr(RasterForRunner, "_export", remember)
     return known
 
 
@@ -147,10 +148,10 @@ def large(raster):
 def test_an_export_that_the_disk_does_not_hold_is_refused(large, fake_runner, monkeypatch, bytes_free):
     import resource
 
-    from lwganet_qgis.lwganet_qgis import layers
+    from lwganet_qgis.lwganet_qgis.raster_for_runner import RasterForRunner
 
     left, limits = [], resource.getrlimit(resource.RLIMIT_FSIZE)
-    export, remove = layers.RasterForRunner._export, layers.shutil.rmtree
+    export, remove = RasterForRunner._export, shutil.rmtree
 
     def export_to_a_full_disk(*arguments):
         resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_free, limits[1]))
@@ -160,11 +161,11 @@ def test_an_export_that_the_disk_does_not_hold_is_refused(large, fake_runner, mo
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     def look_and_remove(folder, **options):
-        left.extend(os.listdir(folder))
+        left.extend(path.name for path in Path(folder).rglob("*"))
         remove(folder, **options)
 
-    monkeypatch.setattr(layers.RasterForRunner, "_export", export_to_a_full_disk)
-    monkeypatch.setattr(layers.shutil, "rmtree", look_and_remove)
+    monkeypatch.setattr(RasterForRunner, "_export", export_to_a_full_disk)
+    monkeypatch.setattr(shutil, "rmtree", look_and_remove)
     text = failure(large)
     assert "The layer 'layer' could not be exported to " in text
     assert "\n" not in text
@@ -172,14 +173,14 @@ def test_an_export_that_the_disk_does_not_hold_is_refused(large, fake_runner, mo
 
 
 def test_an_export_that_the_writer_breaks_off_is_refused(large, fake_runner, monkeypatch):
-    from lwganet_qgis.lwganet_qgis import layers
+    from lwganet_qgis.lwganet_qgis import raster_for_runner
 
-    class Writer(layers.QgsRasterFileWriter):
+    class Writer(raster_for_runner.QgsRasterFileWriter):
         def writeRaster(self, *arguments):
             super().writeRaster(*arguments)
             return self.WriteError
 
-    monkeypatch.setattr(layers, "QgsRasterFileWriter", Writer)
+    monkeypatch.setattr(raster_for_runner, "QgsRasterFileWriter", Writer)
     assert "could not be exported" in failure(large)
 
 

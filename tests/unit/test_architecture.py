@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 STANDARD = set(sys.stdlib_module_names)
 ARRAYS = {"numpy", "torch"}
-RASTER = {"numpy", "rasterio", "pyproj", "shapely", "affine", "geopandas", "pyogrio"}
+RASTER = {"numpy", "rasterio", "pyproj", "shapely", "affine", "geopandas", "pandas", "pyogrio"}
 
 # folder or file -> (packages from outside, parts of this project) that it may import
 ALLOWED = {

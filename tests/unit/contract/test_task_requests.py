@@ -5,7 +5,14 @@ from dataclasses import asdict
 import pytest
 
 from model_runner.contract.errors import InputError
-from model_runner.contract.task_requests import Compute, DetectRequest, RasterSource, Tiling, request_from_plain
+from model_runner.contract.task_requests import (
+    ClassifyRequest,
+    Compute,
+    DetectRequest,
+    RasterSource,
+    Tiling,
+    request_from_plain,
+)
 
 
 def test_a_request_survives_json():
@@ -55,6 +62,21 @@ def test_detect_refuses_a_threshold_in_percent_and_a_shapefile():
         DetectRequest(source, "a.gpkg", threshold=30)
     with pytest.raises(InputError, match=r"GeoPackage \(.gpkg\); 'a.shp'"):
         DetectRequest(source, "a.shp")
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "words"),
+    [
+        ({}, {"output": "a.tif"}, "'a.tif' was given"),
+        ({}, {"top": 0}, "1 or more; 0"),
+        ({}, {"cell_size": -1}, "cell size must be above 0; -1"),
+        ({}, {"zones": "z.gpkg", "cell_size": 10}, "zones and cell size were given"),
+        ({"resolution": 0.3}, {"cell_pixels": 100}, "cell pixels and resolution were given"),
+    ],
+)
+def test_classify_refuses_what_contradicts_itself(source, values, words):
+    with pytest.raises(InputError, match=words):
+        ClassifyRequest(RasterSource("a.tif", **source), **{"output": "a.gpkg", **values})
 
 
 def test_unknown_and_missing_fields_are_named():

@@ -6,8 +6,9 @@ import pytest
 from affine import Affine
 
 from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution
-from model_runner.contract.task_requests import RasterSource
-from model_runner.inference.opening import open_for_model
+from model_runner.contract.task_requests import ChangeRequest, RasterSource
+from model_runner.errors import InputError
+from model_runner.inference.opening import open_for_model, open_pair_for_model
 from model_runner.report import Report
 
 CARD = ModelCard(
@@ -77,3 +78,25 @@ def test_pixels_that_are_no_squares_become_squares_of_their_longer_side(opened, 
     worked_at, warnings = opened(width, height)
     assert worked_at == pytest.approx(side, rel=0.03)
     assert not warnings
+
+
+def test_both_dates_of_a_pair_are_brought_to_a_resolution_that_the_model_knows(make_raster):
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 300, 300)).astype(np.uint8)
+    fine, finer = Affine(0.05, 0, 400_000, 0, -0.05, 5_800_000), Affine(0.04, 0, 400_000, 0, -0.04, 5_800_000)
+    before, after = make_raster("b.tif", pixels, transform=fine), make_raster("a.tif", pixels, transform=finer)
+    report = Lines()
+    with open_pair_for_model(ChangeRequest(RasterSource(before), after, "c.tif"), CARD, report) as (pair, figures):
+        assert pair.grid.metres_per_pixel == pytest.approx(0.3, rel=0.01)
+        assert (pair.grid.width, pair.grid.height) == (40, 40)  # what both have
+    assert (figures.metres_before, figures.metres_after) == pytest.approx((0.05, 0.04), rel=0.01)
+    assert report.texts["warning"] == []
+
+
+def test_the_bands_of_both_dates_must_fit_the_model(make_raster):
+    raster = make_raster("a.tif", np.ones((4, 20, 20), np.uint8))
+    request = ChangeRequest(RasterSource(raster, bands=(1, 2, 3)), raster, "c.tif", after_bands=(4, 3))
+    with (
+        pytest.raises(InputError, match="you chose 2"),
+        open_pair_for_model(request, CARD, Report()),
+    ):
+        pass

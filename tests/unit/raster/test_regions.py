@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.io import MemoryFile
 
+from model_runner.raster import regions as module
 from model_runner.raster.geotiff import NO_CLASS
-from model_runner.raster.regions import outline_regions, share_corners
+from model_runner.raster.regions import means_in_polygons, outline_regions, share_corners
 from model_runner.raster.working_grid import WorkingGrid
 from tests.conftest import HALF_METRES
 
@@ -94,3 +95,24 @@ def test_small_regions_are_dropped_and_small_holes_filled():
 def test_a_raster_without_data_has_no_regions():
     for options in ({}, {"minimum_area": 1, "fill_holes": 1, "simplify": 1}):
         assert len(outlined(np.full((5, 5), NO_CLASS), **options).polygons) == 0
+
+
+def test_means_of_polygons_are_those_of_their_pixels_whatever_is_read_at_once(monkeypatch):
+    monkeypatch.setattr(module, "WINDOW", 16)
+    numbers, values = blots(3), np.random.default_rng(4).random((60, 60)).astype(np.float32)
+    values[::7, ::5] = -1
+    regions = outlined(numbers)
+    sliver = shapely.box(20.1, 20.1, 20.3, 20.3)
+    form = {"width": 60, "height": 60, "count": 1, "dtype": "float32", "nodata": -1, "transform": HALF_METRES}
+    with MemoryFile() as file:
+        with file.open(driver="GTiff", **form) as dataset:
+            dataset.write(values, 1)
+        with file.open() as dataset:
+            means = means_in_polygons(dataset, regions.polygons)
+            assert means_in_polygons(dataset, np.array([sliver])) == values[20, 20]
+            assert means_in_polygons(dataset, regions.polygons[:0]).size == 0
+    rows, columns = np.nonzero(values >= 0)
+    for polygon, mean in zip(regions.polygons, means, strict=True):
+        inside = shapely.contains_xy(polygon, columns + 0.5, rows + 0.5)
+        if inside.any():
+            assert mean == pytest.approx(values[rows[inside], columns[inside]].mean(), rel=1e-5)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kind of scene that windows of a raster, or images of a folder, show.
+
+Each scene is brought to the side on which its model works (``ModelCard.tile_size``), and the network looks at the
+middle seven eighths of it: the published test input, 224 of 256 pixels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from model_runner.contract.model_card import ModelCard
+from model_runner.contract.task_requests import ClassifyRequest
+from model_runner.contract.task_requests import RasterSource as SourceRequest
+from model_runner.errors import RunnerError
+from model_runner.inference.detecting import Computer
+from model_runner.inference.engine import Throughput, run_over_tiles
+from model_runner.inference.opening import known_range, knows
+from model_runner.inference.prepare import prepare
+from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, details, middle_square, plan_cells
+from model_runner.raster.source import RasterSource, TileInput, open_source
+from model_runner.raster.working_grid import WorkingGrid
+from model_runner.report import Report
+
+SEEN_SHARE = 224 / 256  # of a scene's side
+SCENES_FOR_A_TILE = 16  # scenes that are computed at once where another task computes one of its larger tiles
+
+Ranking = tuple[list[int], list[float]]  # the likeliest classes of a scene and their probabilities, best first
+
+
+class SceneClasses(NamedTuple):
+    """Scenes by number (n,), and the likeliest classes (n, k) of each with their probabilities (n, k), best first."""
+
+    numbers: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image that is one scene; ``number`` is its place in the list."""
+
+    number: int
+    path: Path
+
+
+class RasterScenes:
+    """The scenes of an open raster, as the engine reads tiles.
+
+    Args:
+        source: the raster.
+        side: number of pixels across and down on which a scene is read.
+    """
+
+    def __init__(self, source: RasterSource, side: int) -> None:
+        self._source = source
+        self._side = side
+
+    def has_data(self, scene: Scene) -> bool:
+        """Whether the scene may hold a valid pixel; False is certain."""
+        return self._source.scene_has_data(scene, self._side)
+
+    def read(self, scene: Scene) -> TileInput:
+        """The scene's pixels, none of them valid if less than half are."""
+        return _with_enough_data(self._source.read_scene(scene, self._side))
+
+
+class ImageScenes:
+    """Image files, each of which is a scene, as the engine reads tiles: the square in the middle of each.
+
+    Args:
+        request: which bands; its path is that of the folder.
+        card: of the model.
+
+    Attributes:
+        grids: the images' own pixels on the ground, by the image's number.
+        faults: what is wrong with images that cannot be read, by the image's number.
+    """
+
+    def __init__(self, request: SourceRequest, card: ModelCard) -> None:
+        self.grids: dict[int, WorkingGrid] = {}
+        self.faults: dict[int, str] = {}
+        self._request = request
+        self._card = card
+
+    def has_data(self, image: ImageFile) -> bool:
+        """Whether the image may hold a valid pixel: only reading tells."""
+        return True
+
+    def read(self, image: ImageFile) -> TileInput:
+        """The image's pixels, none of them valid if less than half are or if it cannot be read."""
+        side = self._card.tile_size
+        try:
+            with open_source(
+                str(image.path),
+                band_count=len(self._card.bands),
+                bands=self._request.bands,
+                percentiles=self._card.stretch_percentiles,
+            ) as source:
+                self.grids[image.number] = source.grid
+                return _with_enough_data(source.read_scene(middle_square(source.grid), side))
+        except RunnerError as error:
+            self.faults[image.number] = str(error)
+            return TileInput(np.zeros((len(self._card.bands), side, side), np.uint8), np.zeros((side, side), bool))
+
+
+def _with_enough_data(tile: TileInput) -> TileInput:
+    return tile if tile.valid.mean() >= LEAST_SHARE else tile._replace(valid=np.zeros_like(tile.valid))
+
+
+def plan_grid(request: ClassifyRequest, grid: WorkingGrid, card: ModelCard) -> list[Scene]:
+    """The cells that a request means.
+
+    Without a wish they are as large as what the model has learnt from: its tile size at the resolution that was asked
+    for, or at that at which it works best. Where one of the two has no metres they measure the tile size in pixels.
+
+    Raises:
+        InputError: cells cannot be measured in metres there, or are too small or too large for the raster.
+    """
+    name, side = request.source.path, card.tile_size
+    resolution = request.source.resolution or (card.resolution.best if card.resolution and grid.crs else None)
+    metres = request.cell_size or (resolution and resolution * side)
+    if request.cell_pixels or not metres:
+        width = height = float(request.cell_pixels or side)
+    else:
+        width, height = cell_sides(grid, metres, side, name)
+    return plan_cells(grid, width, height, name)
+
+
+def warn_of_scale(scenes: Sequence[Scene], grid: WorkingGrid, card: ModelCard, report: Report) -> None:
+    """Tell if the model sees scenes at a resolution that it does not know."""
+    metres = details(grid, scenes, card.tile_size)
+    if card.resolution is None or metres is None:
+        return
+    strange = metres[~knows(card.resolution, metres)]
+    if len(strange):
+        least, most = f"{strange.min():.3g}", f"{strange.max():.3g}"
+        span = least if least == most else f"{least} to {most}"
+        report.log(
+            "warning",
+            f"{known_range(card)}; {len(strange)} of {len(scenes)} scenes are seen at {span} m a pixel: do not rely on "
+            "their classes.",
+        )
+
+
+def classify_scenes(
+    source: RasterScenes | ImageScenes,
+    scenes: Sequence[Scene] | Sequence[ImageFile],
+    network: torch.nn.Module,
+    card: ModelCard,
+    computer: Computer,
+    top: int,
+    report: Report,
+) -> tuple[SceneClasses, Throughput]:
+    """The ``top`` likeliest classes of the scenes that have data on half of their area, and what the run did.
+
+    Raises:
+        OutOfMemory: not even one scene fits.
+        Cancelled: the user asked to stop.
+    """
+    collector = SceneCollector(min(top, len(card.classes)))
+    predict = classifier(network, card, computer.device, computer.precision, collector.top)
+    throughput = run_over_tiles(source, scenes, predict, collector, computer.batch_size, report)
+    return collector.finish(), throughput
+
+
+def classifier(
+    network: torch.nn.Module, card: ModelCard, device: torch.device, precision: torch.dtype, top: int
+) -> Callable[[list[TileInput]], list[Ranking]]:
+    """The function that predicts a batch of scenes, as the engine wants it."""
+    return partial(_predict, network, card, device, precision, top)
+
+
+@torch.inference_mode()
+def _predict(
+    network: torch.nn.Module,
+    card: ModelCard,
+    device: torch.device,
+    precision: torch.dtype,
+    top: int,
+    scenes: list[TileInput],
+) -> list[Ranking]:
+    images = prepare([_middle(scene) for scene in scenes], card, device)
+    with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+        logits = network(images)
+    probabilities, labels = logits.float().softmax(dim=1).topk(top)
+    # Plain numbers: small tensors that outlive a batch would keep the memory around them from being used again
+    return list(zip(labels.tolist(), probabilities.tolist(), strict=True))
+
+
+def _middle(scene: TileInput) -> TileInput:
+    """What the network looks at of a scene."""
+    side = scene.valid.shape[0]
+    seen = round(side * SEEN_SHARE)
+    part = slice((side - seen) // 2, (side - seen) // 2 + seen)
+    return TileInput(scene.pixels[:, part, part], scene.valid[part, part])
+
+
+class SceneCollector:
+    """Collects the classes of scenes, which may come in any order.
+
+    Args:
+        top: how many classes there are for each scene.
+    """
+
+    def __init__(self, top: int) -> None:
+        self.top = top
+        self._found: dict[int, Ranking] = {}
+
+    def add(self, scene: Scene | ImageFile, pixels: TileInput, prediction: Ranking) -> None:
+        """Take a scene's classes."""
+        self._found[scene.number] = prediction
+
+    def finish(self) -> SceneClasses:
+        """All scenes by rising number."""
+        numbers = sorted(self._found)
+        labels, probabilities = (
+            np.array([self._found[number][part] for number in numbers], dtype=kind).reshape(-1, self.top)
+            for part, kind in ((0, np.int64), (1, np.float64))
+        )
+        return SceneClasses(np.array(numbers, dtype=np.int64), labels, probabilities)

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reading what a user chose in a form."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Optional
+
+from qgis.core import (
+    NULL,
+    QgsCoordinateReferenceSystem,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingFeatureSource,
+    QgsProcessingFeedback,
+    QgsProcessingParameterRasterLayer,
+)
+
+from ..lwganet_qgis.layers import write_polygons
+from ..lwganet_qgis.raster_for_runner import RasterForRunner
+from ..model_runner.contract.errors import InputError, ModelError
+from ..model_runner.contract.model_card import ModelCard, find_cards
+from ..model_runner.contract.task_requests import Compute, Outlines, RasterSource, Tiling
+
+AUTHORITIES_OF_PROJ = ("EPSG", "ESRI", "IAU_2015", "IGNF", "NKG", "OGC")  # QGIS has others: USER and its plugins'
+NO_SOURCE = RasterSource("")  # until there is a file
+
+
+class ParameterReader:
+    """The values that a user gave an algorithm, in the form that requests want.
+
+    Made on the main thread; everything but rasters may be asked for on any thread.
+    """
+
+    def __init__(self, algorithm: QgsProcessingAlgorithm, parameters: dict, context: QgsProcessingContext) -> None:
+        self._algorithm = algorithm
+        self._parameters = parameters
+        self._context = context
+
+    def text(self, name: str) -> str:
+        """A text without blanks around it."""
+        return self._algorithm.parameterAsString(self._parameters, name, self._context).strip()
+
+    def is_given(self, name: str) -> bool:
+        """Whether the user chose anything."""
+        return self._parameters.get(name) not in (None, "", NULL)
+
+    def choice(self, name: str) -> str:
+        """The chosen one of several texts."""
+        return self._algorithm.parameterAsEnumString(self._parameters, name, self._context)
+
+    def flag(self, name: str) -> bool:
+        """A switch."""
+        return self._algorithm.parameterAsBoolean(self._parameters, name, self._context)
+
+    def number(self, name: str) -> Optional[float]:
+        """A number, or None where the user left it empty."""
+        if not self.is_given(name):
+            return None
+        return self._algorithm.parameterAsDouble(self._parameters, name, self._context)
+
+    def integer(self, name: str) -> Optional[int]:
+        """A whole number, or None where the user left it empty."""
+        number = self.number(name)
+        return None if number is None else round(number)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """A text of names with commas between them."""
+        return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
+
+    def bands(self, name: str = "BANDS") -> tuple[int, ...]:
+        """The chosen bands, a list or a text such as ``4,3,2``; empty for the first ones.
+
+        Raises:
+            InputError: the text holds something else than numbers.
+        """
+        given = self._parameters.get(name)
+        if isinstance(given, str):
+            parts = [part.strip() for part in re.split("[,;]", given) if part.strip()]
+            if not all(part.isdecimal() for part in parts):
+                raise InputError(f"The bands '{given}' are not numbers; write them like this: 4,3,2.")
+            return tuple(int(part) for part in parts)
+        return tuple(self._algorithm.parameterAsInts(self._parameters, name, self._context))
+
+    def card(self, name: str, task: str) -> ModelCard:
+        """The card of the chosen model.
+
+        Raises:
+            ModelError: it is not installed, or is for another task.
+        """
+        wanted, cards = self.text(name), find_cards(task)
+        for card in cards:
+            if card.id == wanted:
+                return card
+        raise ModelError(
+            f"There is no model '{wanted}' for this task here; installed are "
+            f"{', '.join(card.id for card in cards) or 'none'}. 'Manage models' (lwganet:managemodels) can bring more."
+        )
+
+    def refuse_damaged_rasters(self) -> None:
+        """Refuse raster files that cannot be opened, of which QGIS would say that they were not found.
+
+        Raises:
+            InputError: there is such a file.
+        """
+        for definition in self._algorithm.parameterDefinitions():
+            given = self._parameters.get(definition.name())
+            if isinstance(definition, QgsProcessingParameterRasterLayer) and isinstance(given, str):
+                opened = self._algorithm.parameterAsRasterLayer(self._parameters, definition.name(), self._context)
+                if opened is None and Path(given).is_file():
+                    raise InputError(
+                        f"The raster {given} cannot be opened: it is damaged, or it is no raster that GDAL can read."
+                    )
+
+    def raster(self, name: str) -> RasterForRunner:
+        """The chosen raster layer; on the main thread only.
+
+        Raises:
+            InputError: it cannot be loaded.
+        """
+        layer = self._algorithm.parameterAsRasterLayer(self._parameters, name, self._context)
+        if layer is None or not layer.isValid():
+            raise InputError(self._algorithm.invalidRasterError(self._parameters, name))
+        return RasterForRunner(layer)
+
+    def check_raster(self, raster: RasterForRunner, card: ModelCard, bands: tuple[int, ...]) -> None:
+        """Refuse what the runner would refuse of a raster.
+
+        Args:
+            raster: the raster.
+            card: of the model that shall see it.
+            bands: those that the user chose; empty for the first ones.
+
+        Raises:
+            InputError: the model cannot work with it.
+        """
+        self._refuse_empty_extent()
+        refusal = None
+        if bands:
+            refusal = card.refuse_bands(len(bands))
+        elif 1 < raster.band_count < len(card.bands):  # a single band is shown in grey, or in its palette's colours
+            refusal = card.refuse_bands(raster.band_count, f"the raster '{raster.name}' has")
+        refusal = refusal or raster.why_unusable(
+            has_extent=not self._extent().isEmpty(), has_resolution=self.number("RESOLUTION") is not None
+        )
+        if refusal:
+            raise InputError(refusal)
+
+    def _refuse_empty_extent(self) -> None:
+        """Refuse an extent without area, which QGIS does not tell from one that is not set."""
+        extent = self._extent()
+        if extent.isEmpty() and self.is_given("EXTENT"):
+            edges = (extent.xMinimum(), extent.xMaximum(), extent.yMinimum(), extent.yMaximum())
+            raise InputError(
+                f"The extent {','.join(f'{edge:.12g}' for edge in edges)} has no area; choose a larger one, or none "
+                "to look at all of the image."
+            )
+
+    def raster_source(self, raster: RasterForRunner, folder: Path, feedback: QgsProcessingFeedback) -> RasterSource:
+        """Which pixels of the raster to look at; ``folder`` is for files that must be made for the runner.
+
+        Raises:
+            InputError: the layer or the mask cannot be made a file.
+        """
+        extent = self._extent()
+        return RasterSource(
+            path=self.raster_file(raster, folder, feedback),
+            bands=self.bands(),
+            extent=None
+            if extent.isEmpty() or raster.path is None
+            else (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()),
+            extent_crs=self._extent_crs(),
+            mask=self.polygons_file("MASK", "mask", raster.crs, folder),
+            resolution=self.number("RESOLUTION"),
+        )
+
+    def raster_file(self, raster: RasterForRunner, folder: Path, feedback: QgsProcessingFeedback) -> str:
+        """A file with the raster's pixels within the extent; what is no file is made one in ``folder``.
+
+        Raises:
+            InputError: the layer cannot be made a file.
+        """
+        transforms, resolution = self._context.transformContext(), self.number("RESOLUTION")
+        return raster.file(folder, self._extent(raster.crs), resolution, transforms, feedback)
+
+    def polygons(self, name: str) -> Optional[QgsProcessingFeatureSource]:
+        """The chosen layer of polygons, or None."""
+        return self._algorithm.parameterAsSource(self._parameters, name, self._context)
+
+    def polygons_file(
+        self, name: str, what: str, default_crs: QgsCoordinateReferenceSystem, folder: Path
+    ) -> Optional[str]:
+        """A file, made in ``folder``, with the chosen polygons, or None; errors call the layer ``what``.
+
+        Raises:
+            InputError: the layer holds no polygons.
+        """
+        source = self.polygons(name)
+        if source is None:
+            return None
+        return write_polygons(what, source, default_crs, folder, self._context.transformContext())
+
+    def tiling(self) -> Tiling:
+        """How the raster is cut."""
+        return Tiling(tile_size=self.integer("TILE_SIZE"), overlap=self.integer("OVERLAP"))
+
+    def outlines(self) -> Outlines:
+        """How regions become polygons."""
+        return Outlines(
+            minimum_area=self.number("MINIMUM_AREA") or 0.0,
+            fill_holes=self.number("FILL_HOLES") or 0.0,
+            simplify=self.number("SIMPLIFY") or 0.0,
+        )
+
+    def compute(self) -> Compute:
+        """On what and how the network runs."""
+        return Compute(
+            device=self.text("DEVICE") or "auto",
+            precision=self.choice("PRECISION"),
+            batch_size=self.integer("BATCH_SIZE"),
+        )
+
+    def _extent(self, crs: Optional[QgsCoordinateReferenceSystem] = None):
+        wanted = QgsCoordinateReferenceSystem() if crs is None else crs
+        return self._algorithm.parameterAsExtent(self._parameters, "EXTENT", self._context, wanted)
+
+    def _extent_crs(self) -> Optional[str]:
+        crs = self._algorithm.parameterAsExtentCrs(self._parameters, "EXTENT", self._context)
+        if not crs.isValid():
+            return None
+        if crs.authid().partition(":")[0] in AUTHORITIES_OF_PROJ:
+            return crs.authid()
+        return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)

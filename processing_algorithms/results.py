@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where an algorithm's results go: checked before it runs, filled afterwards."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Optional
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsDataSourceUri,
+    QgsProcessing,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingOutputLayerDefinition,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterRasterLayer,
+)
+
+from ..lwganet_qgis.layers import copy_features, copy_record_beside, fields_of, open_vector, refuse_incomplete
+from ..lwganet_qgis.style_files import keep_style
+from ..lwganet_qgis.styles import Look, Styler
+from ..model_runner.contract.errors import InputError
+from ..model_runner.contract.messages import Finished
+
+PROVIDER_PREFIX = re.compile(r"[a-z]{2,}:")  # ogr:, postgres:, memory: …; one letter is a drive
+FOLDERS_AS_FILES = (".gdb",)
+GEOTIFF_ENDINGS = (".tif", ".tiff")
+
+
+class Results:
+    """The places that a user chose for an algorithm's results; ``name`` is always that of the parameter."""
+
+    def __init__(self, algorithm: QgsProcessingAlgorithm, parameters: dict, context: QgsProcessingContext) -> None:
+        self._algorithm = algorithm
+        self._parameters = parameters
+        self._context = context
+
+    def refuse_bad_places(self) -> None:
+        """Refuse, before hours of computing, files to write that cannot be.
+
+        Raises:
+            InputError: a folder is missing or must not be written, there is something in the file's place, or a
+                raster is no GeoTIFF.
+        """
+        for definition in self._algorithm.destinationParameterDefinitions():
+            path = self._file_to_write(definition.name())
+            if path is None:
+                continue
+            _refuse_unwritable(path)
+            if isinstance(definition, QgsProcessingParameterRasterDestination):
+                self._refuse_raster(path)
+
+    def is_wanted(self, name: str) -> bool:
+        """Whether the user wants an optional result."""
+        return self._parameters.get(name) not in (None, "")
+
+    def raster_file(self, name: str) -> Optional[str]:
+        """The GeoTIFF that the runner shall write, which it puts there whole or not at all; None if it is not wanted.
+
+        To be asked once in a run: for a temporary one there is a new name each time.
+        """
+        if not self.is_wanted(name):
+            return None
+        return self._algorithm.parameterAsOutputLayer(self._parameters, name, self._context)
+
+    def deliver_raster(self, finished: Finished, key: str, name: str, title: str, look: Look) -> str:
+        """Style and title a raster that the runner wrote into place, and return the id of its layer.
+
+        The arguments are those of ``deliver_features``.
+        """
+        path = finished.outputs[key]
+        self._name_on_load(path, name, title, look)
+        keep_style(path, look)
+        return path
+
+    def deliver_features(self, finished: Finished, key: str, name: str, title: str, look: Look, has_crs: bool) -> str:
+        """Copy the features in a file of the runner's to a sink, style and title it, and return the id of its layer.
+
+        Args:
+            finished: what the runner answered.
+            key: of the file among its outputs; its run record goes along.
+            name: of the sink.
+            title: of the layer, unless the user or a model gave it a name.
+            look: how the layer is drawn.
+            has_crs: whether the features have a reference system; if not, neither has the layer, though the file,
+                a GeoPackage, needs one.
+
+        Raises:
+            InputError: the destination cannot be written.
+        """
+        layer_id = self._copy_features(finished.outputs[key], name, has_crs)
+        self._name_on_load(layer_id, name, title, look)
+        keep_style(layer_id, look)
+        copy_record_beside(layer_id, finished.outputs["record"])
+        return layer_id
+
+    def _copy_features(self, path: str, name: str, has_crs: bool) -> str:
+        layer = open_vector(path)
+        fields = fields_of(layer)
+        crs = layer.crs() if has_crs else QgsCoordinateReferenceSystem()
+        sink, layer_id = self._algorithm.parameterAsSink(
+            self._parameters, name, self._context, fields, layer.wkbType(), crs
+        )
+        if sink is None:
+            raise InputError(self._algorithm.invalidSinkError(self._parameters, name))
+        copy_features(layer, fields, sink)
+        del sink  # closes the file
+        refuse_incomplete(layer_id, layer.featureCount())
+        in_memory = self._context.temporaryLayerStore().mapLayer(layer_id)
+        if in_memory is not None:
+            in_memory.setCrs(crs)  # QGIS 3.22 gives layers without a reference system one of degrees
+        return layer_id
+
+    def _name_on_load(self, layer_id: str, name: str, title: str, look: Look) -> None:
+        """Have QGIS style a result when it loads it, and title it unless the user or a model gave it a name."""
+        if self._context.willLoadLayerOnCompletion(layer_id):
+            details = self._context.layerToLoadOnCompletionDetails(layer_id)
+            details.setPostProcessor(Styler(look))
+            if details.name == self._algorithm.parameterDefinition(name).description():
+                details.name = title
+
+    def _file_to_write(self, name: str) -> Optional[Path]:
+        """The file that shall hold a result, a table's too; None where the result shall be in no file."""
+        given = self._parameters.get(name)
+        if isinstance(given, QgsProcessingOutputLayerDefinition):
+            given = given.sink.staticValue()
+        if not isinstance(given, str) or given in ("", QgsProcessing.TEMPORARY_OUTPUT):
+            return None
+        if given.startswith("ogr:"):
+            given = QgsDataSourceUri(given[len("ogr:") :]).database() or given[len("ogr:") :]
+        return None if PROVIDER_PREFIX.match(given) else Path(given).absolute()
+
+    def _refuse_raster(self, path: Path) -> None:
+        """Refuse a raster to write that is no GeoTIFF, or is one of those to read."""
+        if path.suffix.lower() not in GEOTIFF_ENDINGS:
+            raise InputError(f"Rasters are written as GeoTIFF; give {path} a name that ends with .tif.")
+        for definition in self._algorithm.parameterDefinitions():
+            if isinstance(definition, QgsProcessingParameterRasterLayer) and path.exists():
+                layer = self._algorithm.parameterAsRasterLayer(self._parameters, definition.name(), self._context)
+                read = None if layer is None else Path(layer.source())
+                if read is not None and read.exists() and read.samefile(path):
+                    raise InputError(f"The result would overwrite {path}, which is to be read; choose another file.")
+
+
+def _refuse_unwritable(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"The folder {folder} for the result does not exist; create it or choose another.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"The folder {folder} for the result may not be written; choose another.")
+    if path.is_dir() and path.suffix.lower() not in FOLDERS_AS_FILES:
+        raise InputError(f"{path}, chosen for the result, is a folder; choose a file.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"The file {path}, chosen for the result, may not be written; choose another.")

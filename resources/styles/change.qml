@@ -1,0 +1,13 @@
+<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
+<!-- What has changed is red, what has not is transparent. -->
+<qgis version="3.22.0" styleCategories="Symbology">
+  <pipe>
+    <rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1" nodataColor="">
+      <colorPalette>
+        <paletteEntry value="0" label="unchanged" color="#000000" alpha="0"/>
+        <paletteEntry value="1" label="changed" color="#e31a1c" alpha="255"/>
+      </colorPalette>
+    </rasterrenderer>
+  </pipe>
+  <blendMode>0</blendMode>
+</qgis>
