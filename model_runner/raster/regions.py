@@ -61,7 +61,7 @@ def outline_regions(
     to_pixels = ~dataset.transform  # GDAL tells the dataset's coordinates
     polygons = shapely.transform(polygons, lambda points: np.rint(np.stack(to_pixels @ tuple(points.T), axis=1)))
     regions = Regions(polygons, np.array([number for _, number in found], dtype=np.int64))
-    if fill_holes:
+    if fill_holes and len(found):
         regions = _without_holes(regions, grid, fill_holes)
     if minimum_area:
         regions = regions.only(_ground_areas(regions.polygons, grid) >= minimum_area)
@@ -112,19 +112,17 @@ def _ground_areas(polygons: np.ndarray, grid: WorkingGrid) -> np.ndarray:
 
 def _without_holes(regions: Regions, grid: WorkingGrid, largest: float) -> Regions:
     """Holes up to an area are filled, and the regions in them dropped."""
-    filled, polygons = [], regions.polygons.copy()
-    for index in np.flatnonzero(shapely.get_num_interior_rings(polygons)):
-        holes = shapely.polygons(shapely.get_rings(polygons[index])[1:])
-        is_small = _ground_areas(holes, grid) <= largest
-        filled.extend(holes[is_small])
-        remaining = shapely.get_exterior_ring(holes[~is_small])
-        polygons[index] = shapely.polygons(shapely.get_exterior_ring(polygons[index]), remaining)
-    if not filled:
-        return regions
-    inside, _ = shapely.STRtree(np.array(filled)).query(shapely.point_on_surface(regions.polygons), predicate="within")
-    outside = np.ones(len(polygons), dtype=bool)
-    outside[inside] = False
-    return Regions(polygons, regions.numbers).only(outside)
+    rings, owners = shapely.get_rings(regions.polygons, return_index=True)
+    is_hole = np.diff(owners, prepend=-1) == 0
+    holes = shapely.polygons(rings[is_hole])
+    is_filled = np.zeros(len(rings), dtype=bool)
+    is_filled[is_hole] = _ground_areas(holes, grid) <= largest
+    filled = shapely.STRtree(shapely.polygons(rings[is_filled]))
+    dropped, _ = filled.query(shapely.point_on_surface(regions.polygons), predicate="within")
+    polygons = shapely.polygons(rings[~is_filled], indices=owners[~is_filled])
+    is_kept = np.ones(len(polygons), dtype=bool)
+    is_kept[dropped] = False
+    return Regions(polygons, regions.numbers).only(is_kept)
 
 
 def _simplified(polygons: np.ndarray, grid: WorkingGrid, metres: float) -> np.ndarray:
