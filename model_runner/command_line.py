@@ -27,7 +27,7 @@ COMMANDS = {
     "segment": "segment fields.tif --output classes.tif --polygons classes.gpkg",
     "change": "change before.tif after.tif --output change.tif --polygons change.gpkg",
     "classify": "classify town.tif --output scenes.gpkg",
-    "finetune": "finetune --task detect --data dataset --init detect-demo-l0 --output my-model",
+    "finetune": "finetune --task detect --data dataset --init detect-ucm-l0 --output my-model",
     "evaluate": "evaluate --task detect --data dataset --model my-model --output report",
 }
 MODEL_COMMANDS = {

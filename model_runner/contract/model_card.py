@@ -14,7 +14,7 @@ from .folders import embedded_models_folder, user_models_folder
 
 TASKS = ("detect", "segment", "change", "classify")
 DEFAULT_MODELS = {
-    "detect": "detect-demo-l0",
+    "detect": "detect-ucm-l0",
     "segment": "segment-demo-l0",
     "change": "change-demo-l0",
     "classify": "scene-ucm-l0",

@@ -105,7 +105,7 @@ def squares(tmp_path):
 def copied_model(home):
     """The embedded model as a model of the user's own: its id and the file of its weights."""
     folder = home / "models" / "copied"
-    shutil.copytree(ROOT / "resources" / "models" / "detect-demo-l0", folder)
+    shutil.copytree(ROOT / "resources" / "models" / "detect-ucm-l0", folder)
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     (folder / "card.json").write_text(json.dumps({**card, "id": "copied"}), encoding="utf-8")
     return "copied", folder / "model.safetensors"

@@ -72,14 +72,14 @@ def test_every_parameter_is_explained(name):
 @pytest.mark.usefixtures("qgis", "models")
 def test_the_help_names_the_installed_models_and_their_classes():
     text = algorithm_named("detectobjects").shortHelpString()
-    assert "<b>detect-demo-l0</b> knows plane, ship." in text
+    assert "<b>detect-ucm-l0</b> knows plane, ship." in text
     assert "\n" not in text  # QGIS would make each line a paragraph
 
 
 @pytest.mark.usefixtures("qgis")
 def test_models_are_listed_without_a_runner(models, monkeypatch):
     monkeypatch.setenv("LWGANET_RUNNER_PYTHON", "/no/such/python")
-    assert run("managemodels") == {"MODELS": "detect-demo-l0", "COUNT": 1}
+    assert run("managemodels") == {"MODELS": "detect-ucm-l0", "COUNT": 1}
 
 
 @pytest.mark.usefixtures("qgis", "models")

@@ -38,7 +38,7 @@ def test_only_the_image_is_needed(raster, fake_runner):
     assert results["OUTPUT"].crs().authid() == "EPSG:32633"
     assert (results["COUNT"], results["COUNT_PLANE"], results["TILES"]) == (2, 1, 20)
     request = fake_runner.requests[0]
-    assert request["model"] == "detect-demo-l0"
+    assert request["model"] == "detect-ucm-l0"
     assert request["source"] == {
         "path": raster,
         "bands": [],
@@ -136,7 +136,7 @@ def test_of_a_mask_only_the_selected_polygons_count(raster, fake_runner, polygon
 
 
 def test_the_wrong_number_of_bands_is_refused_early(raster, fake_runner):
-    assert refusal(INPUT=raster, BANDS=[1, 2]) == "Model detect-demo-l0 needs 3 bands (red, green, blue); you chose 2."
+    assert refusal(INPUT=raster, BANDS=[1, 2]) == "Model detect-ucm-l0 needs 3 bands (red, green, blue); you chose 2."
 
 
 def test_a_raster_of_two_bands_is_refused_early_and_one_of_a_single_band_is_not(tmp_path, raster, fake_runner):
@@ -145,7 +145,7 @@ def test_a_raster_of_two_bands_is_refused_early_and_one_of_a_single_band_is_not(
     two, grey = str(tmp_path / "two.tif"), str(tmp_path / "grey.tif")
     gdal.Translate(two, raster, bandList=[1, 2])
     gdal.Translate(grey, raster, bandList=[1])
-    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster 'two' has 2."
+    assert refusal(INPUT=two) == "Model detect-ucm-l0 needs 3 bands (red, green, blue); the raster 'two' has 2."
     run(INPUT=grey)
 
 
@@ -156,7 +156,7 @@ def test_a_band_of_opacity_is_not_counted(tmp_path, raster, fake_runner):
     gdal.Translate(grey, raster, options="-b 1 -b 2 -colorinterp gray,alpha")
     gdal.Translate(two, raster, options="-colorinterp gray,undefined,alpha")
     run(INPUT=grey)
-    assert refusal(INPUT=two) == "Model detect-demo-l0 needs 3 bands (red, green, blue); the raster 'two_alpha' has 2."
+    assert refusal(INPUT=two) == "Model detect-ucm-l0 needs 3 bands (red, green, blue); the raster 'two_alpha' has 2."
 
 
 @pytest.mark.parametrize("text", ["3,2,1", "3;2;1", " 3, 2, 1 "])
@@ -268,12 +268,12 @@ def test_a_mask_without_reference_system_has_the_rasters(raster, fake_runner, po
 
 def test_unknown_classes_are_refused_early(raster, fake_runner):
     assert refusal(INPUT=raster, CLASSES="plane, zeppelin") == (
-        "Model detect-demo-l0 knows no class zeppelin; it knows plane, ship."
+        "Model detect-ucm-l0 knows no class zeppelin; it knows plane, ship."
     )
 
 
 def test_an_unknown_model_is_refused_early(raster, fake_runner):
-    assert "There is no model 'yolo' for this task here; installed are detect-demo-l0." in refusal(
+    assert "There is no model 'yolo' for this task here; installed are detect-ucm-l0." in refusal(
         INPUT=raster, MODEL="yolo"
     )
 
@@ -470,7 +470,7 @@ def test_it_works_in_a_model_with_another_algorithm_behind_it(raster, fake_runne
     detect = QgsProcessingModelChildAlgorithm(ALGORITHM)
     detect.setChildId("detect")
     detect.addParameterSources("INPUT", [QgsProcessingModelChildParameterSource.fromModelParameter("IMAGE")])
-    for name, value in {"MODEL": "detect-demo-l0", "DEVICE": "auto", "PRECISION": "auto"}.items():
+    for name, value in {"MODEL": "detect-ucm-l0", "DEVICE": "auto", "PRECISION": "auto"}.items():
         detect.addParameterSources(name, [QgsProcessingModelChildParameterSource.fromStaticValue(value)])
     model.addChildAlgorithm(detect)
     buffer = QgsProcessingModelChildAlgorithm("native:buffer")

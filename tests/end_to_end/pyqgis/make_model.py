@@ -14,7 +14,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
 )
 
-DETECT = {"MODEL": "detect-demo-l0", "THRESHOLD": 0.05, "DEVICE": "cpu", "PRECISION": "auto"}
+DETECT = {"MODEL": "detect-ucm-l0", "THRESHOLD": 0.05, "DEVICE": "cpu", "PRECISION": "auto"}
 BUFFER = {"DISTANCE": 5, "SEGMENTS": 5, "END_CAP_STYLE": 0, "JOIN_STYLE": 0, "MITER_LIMIT": 2, "DISSOLVE": False}
 
 
