@@ -27,7 +27,7 @@ def check_layer(path, raster):
     assert frame["angle_deg"].between(0, 180, inclusive="left").all()
     assert (frame["length_m"] >= frame["width_m"]).all()
     assert frame["area_m2"].to_numpy() == pytest.approx(frame.area.to_numpy(), rel=0.01)
-    assert set(frame["model"]) == {"detect-demo-l0"}
+    assert set(frame["model"]) == {"detect-ucm-l0"}
     assert frame["run_id"].nunique() == 1
     return frame
 
