@@ -22,6 +22,9 @@ demo: system $(VENV)/ready  ## detect objects in a real image through qgis_proce
 
 test: test-unit test-qgis test-end-to-end  ## run all tests
 
+# One thread each: networks of the tests' size gain nothing by more, and with more they crawl beside other programs.
+test-unit test-end-to-end: export OMP_NUM_THREADS := 1
+
 test-unit: $(VENV)/ready  ## the runner: operators, networks, rasters, training
 	$(RUN) -m pytest tests/unit
 
