@@ -52,6 +52,11 @@ class Throughput:
     seconds: float = 0.0
     network_seconds: float = 0.0
 
+    @property
+    def tile_counts(self) -> dict[str, int]:
+        """The numbers of computed and of skipped tiles, as results tell them."""
+        return {"tiles": self.tiles, "tiles_skipped": self.skipped}
+
 
 def run_over_tiles(
     source: TileSource,

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Find what changed between two rasters of one place and write it as a raster, with outlines."""
 
-import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 import numpy as np
 
@@ -33,7 +31,7 @@ from model_runner.raster.regions import means_in_polygons, outline_regions
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.report import Report
-from model_runner.tasks.run_record import write_run_record
+from model_runner.tasks.run_record import Run
 
 UNCHANGED, CHANGED = 0, 1
 
@@ -48,8 +46,7 @@ def change(request: ChangeRequest, report: Report) -> Finished:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop; no file is left.
     """
-    began = time.perf_counter()
-    run_id = uuid4().hex[:12]
+    run = Run()
     files = {"changes": request.output, "probability": request.probability, "polygons": request.polygons}
     files = {name: path for name, path in files.items() if path}
     for path in files.values():
@@ -77,30 +74,23 @@ def change(request: ChangeRequest, report: Report) -> Finished:
         numbers = maps.numbers()
         if outlines is not None:
             report.check_cancelled()
-            numbers["count"] = _write_outlines(outlines, request, card, maps, run_id)
+            numbers["count"] = _write_outlines(outlines, request, card, maps, run.id)
         report.check_cancelled()
         rasters = pair.record()
 
     _tell_summary(numbers, maps.areas, report)
-    numbers = {
-        **numbers,
-        "tiles": throughput.tiles,
-        "tiles_skipped": throughput.skipped,
-        "seconds": round(time.perf_counter() - began, 3),
-    }
-    record = write_run_record(
-        request.output,
-        run_id,
+    numbers |= throughput.tile_counts
+    return run.finish(
         request,
         card,
+        computer,
+        throughput,
+        files,
+        numbers,
         rasters=rasters,
         checks=asdict(figures),
         threshold=threshold,
-        computed_on=str(computer),
-        numbers=numbers,
-        throughput=asdict(throughput),
     )
-    return Finished(job="", outputs={**files, "record": record}, numbers=numbers)
 
 
 class _Maps:

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Name the kind of scene in cells of a raster, in zones of a layer or in the images of a folder."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import pandas
 
@@ -44,7 +41,7 @@ from model_runner.raster.source import RasterSource
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.raster.zones import read_zones
 from model_runner.report import Report
-from model_runner.tasks.run_record import write_run_record
+from model_runner.tasks.run_record import Run
 
 TABLE = ".csv"
 NAMED_IMAGES = 20  # unreadable ones that the log names
@@ -76,8 +73,7 @@ def classify(request: ClassifyRequest, report: Report) -> Finished:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop; no file is left.
     """
-    began = time.perf_counter()
-    run_id = uuid4().hex[:12]
+    run = Run()
     refuse_unwritable(request.output)
     is_folder = Path(request.source.path).is_dir()
     _refuse_what_does_not_fit(request, is_folder)
@@ -89,7 +85,7 @@ def classify(request: ClassifyRequest, report: Report) -> Finished:
 
     look = partial(classify_scenes, network=network, card=card, computer=computer, top=request.top, report=report)
     scenes = (_classify_images if is_folder else _classify_raster)(
-        request, card, look, partial(_describe, card, run_id), report
+        request, card, look, partial(_describe, card, run.id), report
     )
     report.check_cancelled()
     with atomic(request.output) as unfinished:
@@ -105,19 +101,10 @@ def classify(request: ClassifyRequest, report: Report) -> Finished:
         "count": len(scenes.frame),
         **{f"count_{name}": counts.get(name, 0) for name in card.class_names},
         "left_out": left_out,
-        "seconds": round(time.perf_counter() - began, 3),
     }
-    record = write_run_record(
-        request.output,
-        run_id,
-        request,
-        card,
-        raster=scenes.raster,
-        computed_on=str(computer),
-        numbers=numbers,
-        throughput=asdict(scenes.throughput),
+    return run.finish(
+        request, card, computer, scenes.throughput, {"scenes": request.output}, numbers, raster=scenes.raster
     )
-    return Finished(job="", outputs={"scenes": request.output, "record": record}, numbers=numbers)
 
 
 def _refuse_what_does_not_fit(request: ClassifyRequest, is_folder: bool) -> None:

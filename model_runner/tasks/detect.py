@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Find oriented objects in a raster and write them as polygons."""
 
-import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
-from uuid import uuid4
 
 from model_runner.contract.messages import Finished
 from model_runner.contract.task_requests import DetectRequest
@@ -18,7 +15,7 @@ from model_runner.inference.opening import open_for_model
 from model_runner.model_store.loaded import loaded_model
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.report import Report
-from model_runner.tasks.run_record import write_run_record
+from model_runner.tasks.run_record import Run
 
 
 def detect(request: DetectRequest, report: Report) -> Finished:
@@ -28,8 +25,7 @@ def detect(request: DetectRequest, report: Report) -> Finished:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop; no file is left.
     """
-    began = time.perf_counter()
-    run_id = uuid4().hex[:12]
+    run = Run()
     refuse_unwritable(request.output)
     computer = choose_computer(request.compute, report)
     card, network = loaded_model(request.model, "detect", computer.device)
@@ -44,7 +40,7 @@ def detect(request: DetectRequest, report: Report) -> Finished:
     with open_for_model(request.source, card, report) as source:
         found, throughput = find_objects(source, network, card, computer, request.tiling, collector, report)
         boxes, scores, labels = (each.numpy() for each in found)
-        frame = detections_to_frame(boxes, scores, labels, source.grid, card.class_names, card.id, run_id)
+        frame = detections_to_frame(boxes, scores, labels, source.grid, card.class_names, card.id, run.id)
         report.check_cancelled()
         with atomic(request.output) as unfinished:
             write_vector(unfinished, frame, Path(request.output).stem)
@@ -55,21 +51,9 @@ def detect(request: DetectRequest, report: Report) -> Finished:
     numbers = {
         "count": len(frame),
         **{f"count_{name}": counts.get(name, 0) for name in card.class_names},
-        "tiles": throughput.tiles,
-        "tiles_skipped": throughput.skipped,
-        "seconds": round(time.perf_counter() - began, 3),
+        **throughput.tile_counts,
     }
-    record = write_run_record(
-        request.output,
-        run_id,
-        request,
-        card,
-        raster=raster,
-        computed_on=str(computer),
-        numbers=numbers,
-        throughput=asdict(throughput),
-    )
-    return Finished(job="", outputs={"detections": request.output, "record": record}, numbers=numbers)
+    return run.finish(request, card, computer, throughput, {"detections": request.output}, numbers, raster=raster)
 
 
 def _summary(counts: Counter, threshold: float) -> str:

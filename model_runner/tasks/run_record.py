@@ -2,38 +2,70 @@
 """The run record: a JSON file beside a result that says how it came to be."""
 
 import json
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from model_runner.contract.folders import plugin_version
+from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
+from model_runner.inference.computing import Computer
+from model_runner.inference.engine import Throughput
 from model_runner.raster.writer import atomic
 
 
-def write_run_record(output: str, run_id: str, request: Any, card: ModelCard, **facts: Any) -> str:
-    """Write ``NAME.run.json`` beside the output ``NAME.gpkg`` and return its path.
+class Run:
+    """A task at work, from when it is made.
 
-    Args:
-        output: the result's file.
-        run_id: the id that the result's features carry.
-        request: the request dataclass.
-        card: the model's card.
-        facts: what the run found out: the stretch, the device, counts, seconds.
+    Attributes:
+        id: what the features of its result carry.
     """
-    path = Path(output).with_suffix(".run.json")
-    record = {
-        "run_id": run_id,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "lwganet_qgis": plugin_version(),
-        "torch": version("torch"),
-        "model": card.id,
-        "weights_sha256": card.weights_sha256,
-        "request": asdict(request),
-        **facts,
-    }
-    with atomic(path) as unfinished:
-        Path(unfinished).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return str(path)
+
+    def __init__(self) -> None:
+        self.id = uuid4().hex[:12]
+        self._began = time.perf_counter()
+
+    def finish(
+        self,
+        request: Any,
+        card: ModelCard,
+        computer: Computer,
+        throughput: Throughput,
+        outputs: Mapping[str, str],
+        numbers: Mapping[str, Any],
+        **facts: Any,
+    ) -> Finished:
+        """Write ``NAME.run.json`` beside the request's output ``NAME.…`` and return what the task answers.
+
+        Args:
+            request: the request dataclass.
+            card: the model's card.
+            computer: on what the network ran.
+            throughput: what the run over the tiles did.
+            outputs: the files of the result; the record joins them.
+            numbers: the result's numbers; the seconds since the beginning join them.
+            facts: what else the run found out: the raster, the stretch, checks.
+        """
+        numbers = {**numbers, "seconds": round(time.perf_counter() - self._began, 3)}
+        path = Path(request.output).with_suffix(".run.json")
+        record = {
+            "run_id": self.id,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "lwganet_qgis": plugin_version(),
+            "torch": version("torch"),
+            "model": card.id,
+            "weights_sha256": card.weights_sha256,
+            "request": asdict(request),
+            **facts,
+            "computed_on": str(computer),
+            "numbers": numbers,
+            "throughput": asdict(throughput),
+        }
+        with atomic(path) as unfinished:
+            unfinished.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return Finished(job="", outputs={**outputs, "record": str(path)}, numbers=numbers)

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Give every pixel of a raster a class and write them as a raster, with outlines and areas by class."""
 
-import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import torch
@@ -32,7 +30,7 @@ from model_runner.raster.regions import outline_regions
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.report import Report
-from model_runner.tasks.run_record import write_run_record
+from model_runner.tasks.run_record import Run
 
 
 def segment(request: SegmentRequest, report: Report) -> Finished:
@@ -45,8 +43,7 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop; no file is left.
     """
-    began = time.perf_counter()
-    run_id = uuid4().hex[:12]
+    run = Run()
     files = {"classes": request.output, "confidence": request.confidence, "polygons": request.polygons}
     files = {name: path for name, path in files.items() if path}
     for path in files.values():
@@ -66,28 +63,13 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
         numbers = maps.table_by_class(card.class_names)
         if outlines is not None:
             report.check_cancelled()
-            numbers["count"] = _write_outlines(outlines, request, card, maps, run_id)
+            numbers["count"] = _write_outlines(outlines, request, card, maps, run.id)
         report.check_cancelled()
         raster = source.record()
 
     report.log("info", _summary(card, maps.areas))
-    numbers = {
-        **numbers,
-        "tiles": throughput.tiles,
-        "tiles_skipped": throughput.skipped,
-        "seconds": round(time.perf_counter() - began, 3),
-    }
-    record = write_run_record(
-        request.output,
-        run_id,
-        request,
-        card,
-        raster=raster,
-        computed_on=str(computer),
-        numbers=numbers,
-        throughput=asdict(throughput),
-    )
-    return Finished(job="", outputs={**files, "record": record}, numbers=numbers)
+    numbers |= throughput.tile_counts
+    return run.finish(request, card, computer, throughput, files, numbers, raster=raster)
 
 
 class _Maps:
