@@ -52,6 +52,7 @@ def write_masks(path: Path, dataset: Path) -> int:
     """Write the chips of one date: ``images`` and ``masks``, 1 where there is water."""
     with rasterio.open(path) as image:
         water = water_of(path, image)
+        print(f"{path.stem}: {water.mean():.2%} water")
         chips = list(plan_chips(image.width, image.height))
         for split, window in chips:
             name = f"{path.stem}_{window.col_off}_{window.row_off}.tif"
