@@ -4,7 +4,8 @@
     .venv/bin/python scripts/make_water_dataset.py NAIP_FOLDER DATASET --task segment|change
 
 NAIP_FOLDER holds ``naip_YYYYMMDD.tif``. Training chips lie in the western two thirds, those for validation in the
-eastern third, 200 m apart, so that none shows ground of the other part.
+eastern third, 200 m apart, so that none shows ground of the other part. Sun glint, in which a lake is as bright as
+bare soil, is rare in the series: each training chip comes a second time with glint drawn on some of its lakes.
 """
 
 import argparse
@@ -21,11 +22,14 @@ from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
 
 LABELS = Path(__file__).resolve().parents[1] / "resources" / "water_labels" / "water.gpkg"
 CLASSES = [{"name": "land", "colour": "#c9b98f"}, {"name": "water", "colour": "#2f7ed8"}]
 SIDE, GAP = 256, 20  # pixels of 5 m
 CHANGED = 255
+GLINT_SHARE = 0.5  # of the lakes, in the second chip of a place
+SEED = 20
 
 
 def main() -> None:
@@ -51,14 +55,16 @@ def main() -> None:
 def write_masks(path: Path, dataset: Path) -> int:
     """Write the chips of one date: ``images`` and ``masks``, 1 where there is water."""
     with rasterio.open(path) as image:
-        water = water_of(path, image)
+        water = burn(read_water(path, image), image)
         print(f"{path.stem}: {water.mean():.2%} water")
-        chips = list(plan_chips(image.width, image.height))
-        for split, window in chips:
-            name = f"{path.stem}_{window.col_off}_{window.row_off}.tif"
-            write_chip(dataset / split / "images" / name, image.read((1, 2, 3), window=window), image, window)
+        views = {"": image.read((1, 2, 3)), "_glint": read_with_glint(path, image)}
+        count = 0
+        for split, window, suffix in plan_views(image):
+            name = f"{path.stem}_{window.col_off}_{window.row_off}{suffix}.tif"
+            write_chip(dataset / split / "images" / name, part(views[suffix], window), image, window)
             write_chip(dataset / split / "masks" / name, part(water, window)[None], image, window)
-    return len(chips)
+            count += 1
+    return count
 
 
 def write_changes(before_path: Path, after_path: Path, dataset: Path) -> int:
@@ -66,23 +72,61 @@ def write_changes(before_path: Path, after_path: Path, dataset: Path) -> int:
     with rasterio.open(before_path) as before, rasterio.open(after_path) as original:
         grid = {name: getattr(before, name) for name in ("crs", "transform", "width", "height")}
         with WarpedVRT(original, resampling=Resampling.bilinear, **grid) as after:
-            changed = (water_of(before_path, before) != water_of(after_path, before)) * np.uint8(CHANGED)
-            chips = list(plan_chips(before.width, before.height))
-            for split, window in chips:
-                name = f"{before_path.stem}_{after_path.stem}_{window.col_off}_{window.row_off}.tif"
-                for folder, image in (("A", before), ("B", after)):
-                    write_chip(dataset / split / folder / name, image.read((1, 2, 3), window=window), before, window)
+            dates = {"A": (before_path, before), "B": (after_path, after)}
+            waters = [burn(read_water(path, before), before) for path, _ in dates.values()]
+            changed = (waters[0] != waters[1]) * np.uint8(CHANGED)
+            plain = {folder: image.read((1, 2, 3)) for folder, (_, image) in dates.items()}
+            glint = {folder: read_with_glint(path, image) for folder, (path, image) in dates.items()}
+            count = 0
+            for split, window, suffix in plan_views(before):
+                name = f"{before_path.stem}_{after_path.stem}_{window.col_off}_{window.row_off}{suffix}.tif"
+                for folder, pixels in (glint if suffix else plain).items():
+                    write_chip(dataset / split / folder / name, part(pixels, window), before, window)
                 write_chip(dataset / split / "label" / name, part(changed, window)[None], before, window)
-    return len(chips)
+                count += 1
+    return count
 
 
-def water_of(path: Path, grid: rasterio.DatasetReader) -> np.ndarray:
-    """Where there is open water at the date of an image, 0 or 1, uint8, on the pixels of ``grid``."""
+def read_water(path: Path, grid: rasterio.DatasetReader) -> list[BaseGeometry]:
+    """The lakes and ponds at the date of an image, in the reference system of ``grid``."""
     date = path.stem.removeprefix("naip_")
     polygons = geopandas.read_file(LABELS, where=f"date = '{date[:4]}-{date[4:6]}-{date[6:]}'").to_crs(grid.crs)
     if polygons.empty:
         sys.exit(f"error: {LABELS} has no water of the date of {path.name}.")
-    return rasterize(polygons.geometry, out_shape=grid.shape, transform=grid.transform, dtype="uint8")
+    return list(polygons.geometry)
+
+
+def burn(polygons: list[BaseGeometry], grid: rasterio.DatasetReader) -> np.ndarray:
+    """Where polygons lie on the pixels of ``grid``: 0 or 1, uint8 (h, w)."""
+    if not polygons:
+        return np.zeros(grid.shape, "uint8")
+    return rasterize(polygons, out_shape=grid.shape, transform=grid.transform, dtype="uint8")
+
+
+def read_with_glint(path: Path, image: rasterio.DatasetReader) -> np.ndarray:
+    """The image (3, h, w) with sun glint on some of its lakes: pale, uneven, in one colour for the date."""
+    generator = np.random.default_rng((SEED, *path.stem.encode()))
+    lakes = [lake for lake in read_water(path, image) if generator.random() < GLINT_SHARE]
+    colour = generator.uniform(170, 235) + generator.uniform((-12, -8, -20), (8, 12, 4))
+    strength = burn(lakes, image) * np.clip(generator.uniform(0.55, 0.9) + 0.25 * clouds(image.shape, generator), 0, 1)
+    return np.round((1 - strength) * image.read((1, 2, 3)) + strength * colour[:, None, None]).astype("uint8")
+
+
+def clouds(shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
+    """Smooth noise (h, w) of mean 0 and standard deviation 1, drawn out along one direction."""
+    rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    angle = generator.uniform(0, np.pi)
+    along, across = columns * np.cos(angle) + rows * np.sin(angle), rows * np.cos(angle) - columns * np.sin(angle)
+    amplitude = 1 / (0.01 + np.hypot(3 * along, across)) ** 1.5
+    noise = np.fft.irfft2(amplitude * np.fft.rfft2(generator.standard_normal(shape)), shape)
+    return (noise - noise.mean()) / noise.std()
+
+
+def plan_views(grid: rasterio.DatasetReader) -> Iterator[tuple[str, Window, str]]:
+    """The split and the place of each chip, and what its name ends with: training chips come twice."""
+    for split, window in plan_chips(grid.width, grid.height):
+        for suffix in ("", "_glint") if split == "train" else ("",):
+            yield split, window, suffix
 
 
 def plan_chips(width: int, height: int) -> Iterator[tuple[str, Window]]:
@@ -96,8 +140,8 @@ def plan_chips(width: int, height: int) -> Iterator[tuple[str, Window]]:
 
 
 def part(pixels: np.ndarray, window: Window) -> np.ndarray:
-    """The pixels (h, w) in a window."""
-    return pixels[window.toslices()]
+    """The pixels (…, h, w) in a window."""
+    return pixels[(..., *window.toslices())]
 
 
 def write_chip(path: Path, pixels: np.ndarray, grid: rasterio.DatasetReader, window: Window) -> None:

@@ -21,6 +21,7 @@ from model_runner.training.unetformer_loss import unetformer_losses
 
 SCALE = (0.75, 1.5)
 LARGEST_SHARE = 0.75  # of a class in a sample
+JITTER, HUES = 0.25, 0.1
 END = 1 / 400
 
 
@@ -53,7 +54,7 @@ class SegmentationRecipe:
     def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
         """See ``Recipe``."""
         samples = open_masks(Path(request.data), "train", class_names)
-        augment = MapAugmentation(side, request.scale or SCALE, largest_share=LARGEST_SHARE)
+        augment = MapAugmentation(side, request.scale or SCALE, jitter=JITTER, hues=HUES, largest_share=LARGEST_SHARE)
         return AlteredSamples(samples, partial(alter_map, augment), request.seed)
 
     def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
