@@ -3,7 +3,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from colorsys import hsv_to_rgb
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -66,8 +66,8 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
             raise InputError("None of the rasters touches the area of interest; check its reference system.")
         labellers = [_labeller(request, place, labels.names, background, colours) for place in places]
         plan = make_plan(request, places, labellers)
-        report.log("info", _announcement(request, plan))
-        by_number = {place.number: pair for pair in zip(places, labellers, strict=True) for place in pair[:1]}
+        report.log("info", _announcement(plan))
+        by_number = {place.number: (place, each) for place, each in zip(places, labellers, strict=True)}
 
         def progress(done: int, total: int) -> None:
             report.check_cancelled()
@@ -81,7 +81,7 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
             facts = {
                 "name": Path(request.output).absolute().name,
                 "task": request.task,
-                "summary": _summary(request, plan, tally),
+                "summary": _summary(plan, tally),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "lwganet_qgis": plugin_version(),
                 "request": asdict(request),
@@ -159,18 +159,14 @@ def _labeller(
     return SceneLabeller(place.labels, names, request.visible)
 
 
-def _announcement(request: ExportDataRequest, plan: Plan) -> str:
+def _announcement(plan: Plan) -> str:
     empty = sum(each.is_empty for each in plan.chips)
-    noun = "chip" if plan.block == 1 else "chips"
-    scenes = " scenes" if request.task == "classify" else ""
     return (
-        f"{len(plan.chips) - empty} chips have labels and {empty} are empty; blocks are {plan.block}{scenes} "
-        f"{noun if not scenes else ''}".rstrip()
-        + " wide."
+        f"{len(plan.chips) - empty} chips have labels, {empty} have none; blocks are as wide as {plan.block} of them."
     )
 
 
-def _warn_of_what_lacks(request: ExportDataRequest, tally: Tally, warn: Any) -> None:
+def _warn_of_what_lacks(request: ExportDataRequest, tally: Tally, warn: Callable[[str], None]) -> None:
     """Tell of splits and classes that nothing was left for.
 
     Raises:
@@ -184,7 +180,7 @@ def _warn_of_what_lacks(request: ExportDataRequest, tally: Tally, warn: Any) -> 
             warn(f"Nothing is left for {split}: there are too few blocks. Choose smaller chips or bring more rasters.")
 
 
-def _summary(request: ExportDataRequest, plan: Plan, tally: Tally) -> str:
+def _summary(plan: Plan, tally: Tally) -> str:
     """What was written, in a line."""
     parts = [
         f"{name} {split.chips}" + (f" ({split.empty} empty)" if split.empty else "")

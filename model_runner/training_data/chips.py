@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from model_runner.raster.scenes import Scene
-from model_runner.raster.tiling import Tile, plan_axis
+from model_runner.raster.tiling import Tile
 from model_runner.raster.working_grid import WorkingGrid
 
 LARGEST_BLOCK = 8  # chips across, where the user leaves it to the labels
@@ -136,9 +136,15 @@ def plan_chips(place: int, blocks: Blocks, chip: int, overlap: int) -> list[Chip
         Chip((place, column, row), left + x, top + y, chip, chip, chip)
         for row, (top, bottom) in enumerate(zip(blocks.rows, blocks.rows[1:], strict=False))
         for column, (left, right) in enumerate(zip(blocks.columns, blocks.columns[1:], strict=False))
-        for y in plan_axis(bottom - top, chip, overlap)
-        for x in plan_axis(right - left, chip, overlap)
+        for y in _spread(bottom - top, chip, overlap)
+        for x in _spread(right - left, chip, overlap)
     ]
+
+
+def _spread(length: int, chip: int, overlap: int) -> list[int]:
+    """Where chips begin along a block: evenly, so that they overlap by about what is wanted and leave nothing out."""
+    count = max(-(-length // chip), round((length - overlap) / (chip - overlap)))
+    return np.rint(np.linspace(0, length - chip, count)).astype(int).tolist()
 
 
 def chips_of_scenes(place: int, blocks: Blocks, scenes: Sequence[Scene], rows: np.ndarray, largest: int) -> list[Chip]:

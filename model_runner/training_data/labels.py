@@ -45,9 +45,14 @@ class Label(ABC):
     keeps_surroundings: ClassVar[bool] = False
 
     @property
-    @abstractmethod
+    def foreground(self) -> np.ndarray:
+        """``counts`` of those classes that are no background."""
+        return self.counts
+
+    @property
     def is_empty(self) -> bool:
         """Whether the chip shows background alone."""
+        return not self.foreground.any()
 
     @abstractmethod
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
@@ -76,11 +81,6 @@ class ObjectLabel(Label):
     corners: np.ndarray
     names: tuple[str, ...]
     side: int
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is no object."""
-        return not len(self.corners)
 
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
         """Write ``images/NAME.tif`` and ``labelTxt/NAME.txt``; pixels that do not count are 0."""
@@ -115,9 +115,9 @@ class MaskLabel(Label):
     keeps_surroundings: ClassVar[bool] = True
 
     @property
-    def is_empty(self) -> bool:
-        """Whether there is background alone."""
-        return not np.delete(self.counts, [] if self.background is None else self.background).any()
+    def foreground(self) -> np.ndarray:
+        """Pixels of all classes but the background."""
+        return np.delete(self.counts, [] if self.background is None else self.background)
 
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
         """Write ``images/NAME.tif`` and ``masks/NAME.tif``."""
@@ -143,9 +143,9 @@ class ChangeLabel(Label):
     values: np.ndarray
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing changed."""
-        return not self.values.any()
+    def foreground(self) -> np.ndarray:
+        """Pixels that changed."""
+        return self.counts[1:]
 
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
         """Write ``A/NAME.tif``, ``B/NAME.tif`` and ``label/NAME.tif``; pixels that do not count are 0 at both dates."""
@@ -168,11 +168,6 @@ class SceneLabel(Label):
 
     name: str
     keeps_surroundings: ClassVar[bool] = True
-
-    @property
-    def is_empty(self) -> bool:
-        """A scene always has a class."""
-        return False
 
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
         """Write ``CLASS/NAME.tif``."""

@@ -74,7 +74,7 @@ def make_plan(request: ExportDataRequest, places: Sequence[Place], labellers: Se
             left_out["label" if label is None else "data"] += 1
             continue
         chips.append(chip)
-        counts.append(label.counts)
+        counts.append(label.foreground)
         empty.append(label.is_empty)
     if all(empty):
         raise InputError(

@@ -37,7 +37,7 @@ def split_units(weights: np.ndarray, shares: Sequence[float], generator: np.rand
 
     The rarest class is given out first, each of its units, the richest first, to the split that lacks most of it, so
     that every split gets about its share of every class (iterative stratification, Sechidis et al. 2011). A split
-    that is wanted gets one unit at least, as long as there are enough.
+    that is wanted gets one unit with labels at least, as long as there are enough: train first.
 
     Args:
         weights: (units, classes) how much there is of each class; the last column counts chips and is nowhere 0.
@@ -56,12 +56,12 @@ def split_units(weights: np.ndarray, shares: Sequence[float], generator: np.rand
         wants = lacking[:, rarest] / max(weights[:, rarest].sum(), 1e-12)
         splits[unit] = np.lexsort((-lacking[:, -1], -wants))[0]
         lacking[splits[unit]] -= weights[unit]
+    labels = weights[:, :-1].sum(axis=1)
     for split in sorted(np.flatnonzero(np.asarray(shares) > 0), key=lambda each: -shares[each]):
-        sizes = np.bincount(splits, minlength=len(shares))
-        if not sizes[split] and sizes.max() > 1:
-            givers = np.flatnonzero(splits == sizes.argmax())
-            labels = weights[givers, :-1].sum(axis=1)
-            splits[givers[np.abs(labels - np.median(labels)).argmin()]] = split
+        holders = np.bincount(splits[labels > 0], minlength=len(shares))
+        if not holders[split] and holders.max() > 1:
+            givers = np.flatnonzero((splits == holders.argmax()) & (labels > 0))
+            splits[givers[labels[givers].argmin()]] = split
     return splits
 
 
