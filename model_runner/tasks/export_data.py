@@ -63,7 +63,7 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
     with ExitStack() as opened:
         places = open_places(request, labels, area, opened, warn)
         if not places:
-            raise InputError("None of the rasters touches the area of interest; check its reference system.")
+            raise InputError("None of the rasters touches the polygons; check the reference systems.")
         labellers = [_labeller(request, place, labels.names, background, colours) for place in places]
         plan = make_plan(request, places, labellers)
         report.log("info", _announcement(plan))
@@ -161,9 +161,8 @@ def _labeller(
 
 def _announcement(plan: Plan) -> str:
     empty = sum(each.is_empty for each in plan.chips)
-    return (
-        f"{len(plan.chips) - empty} chips have labels, {empty} have none; blocks are as wide as {plan.block} of them."
-    )
+    side = f"{plan.block} x {plan.block} chips"
+    return f"{len(plan.chips) - empty} chips have labels and {empty} have none; a block has up to {side}."
 
 
 def _warn_of_what_lacks(request: ExportDataRequest, tally: Tally, warn: Callable[[str], None]) -> None:
@@ -247,7 +246,7 @@ def _sides(place: Place, polygons: np.ndarray, unit: str) -> dict[str, np.ndarra
 def _numbers(facts: dict[str, Any], seconds: float) -> dict[str, Any]:
     numbers = {"chips": sum(split["chips"] for split in facts["splits"].values())}
     numbers |= {f"chips_{split}": facts["splits"].get(split, {}).get("chips", 0) for split in ("train", "val", "test")}
-    numbers["empty"] = sum(split["empty"] for split in facts["splits"].values())
+    numbers["chips_empty"] = sum(split["empty"] for split in facts["splits"].values())
     numbers["classes"] = len(facts["classes"])
     return {**numbers, "seconds": round(seconds, 3)}
 

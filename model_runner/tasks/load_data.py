@@ -84,9 +84,11 @@ def load_data(request: LoadDataRequest, report: Report) -> Finished:
         outputs["chips"] = request.chips
         with atomic(request.chips) as unfinished:
             write_vector(unfinished, _joined(chips), Path(request.chips).stem)
-    by_class = ", ".join(f"{name} {count}" for name, count in Counter(found["class_name"]).most_common())
+    counts = Counter(found["class_name"])
+    by_class = ", ".join(f"{name} {count}" for name, count in counts.most_common())
     report.log("info", f"{len(chips)} images, {len(found)} labels: {by_class or 'none'}.")
-    return Finished("", outputs, {"images": len(chips), "labels": len(found), "without_georeference": nowhere})
+    numbers = {"images": len(chips), "labels": len(found), "without_georeference": nowhere}
+    return Finished("", outputs, {**numbers, **{f"count_{name}": counts[name] for name in sorted(counts)}})
 
 
 Reader = Callable[[Path, str], Iterator[tuple[int, LabelledImage]]]

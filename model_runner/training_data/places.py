@@ -91,7 +91,9 @@ def open_places(
     opened: ExitStack,
     warn: Callable[[str], None],
 ) -> list[Place]:
-    """The rasters of a request; those that no polygon of labels or area touches are told and left out.
+    """The rasters of a request; those that lie outside of the area of interest are told and left out.
+
+    So are those that no label touches where there is no such area: they are more likely forgotten than empty.
 
     Args:
         request: names them.
@@ -113,8 +115,11 @@ def open_places(
         if area_here is not None and not len(area_here.rows):
             warn(f"{path} lies outside of the area of interest and is left out.")
             continue
-        if not len(placed.rows):
-            warn(f"No polygon of the label layer touches {path}; all of it counts as background.")
+        if area is None and not len(placed.rows):
+            warn(
+                f"No polygon of the label layer touches {path}, which is left out; name an area of interest to use it."
+            )
+            continue
         places.append(Place(number, names[number], rasters, placed, area_here))
     return places
 
