@@ -180,16 +180,16 @@ class ExportTrainingData(RunnerAlgorithm):
             class_field=values.text("CLASS_FIELD"),
             bands=values.bands(),
             resolution=values.number("RESOLUTION"),
-            chip_size=values.integer("CHIP_SIZE") or 512,
-            overlap=values.integer("OVERLAP") or 0,
-            visible=values.number("VISIBLE") or 0.0,
-            empty=values.number("EMPTY") or 0.0,
+            chip_size=round(values.number_or_default("CHIP_SIZE")),
+            overlap=round(values.number_or_default("OVERLAP")),
+            visible=values.number_or_default("VISIBLE"),
+            empty=values.number_or_default("EMPTY"),
             background=values.text("BACKGROUND"),
             scenes=values.choice("SCENES"),
             block=values.integer("BLOCK"),
-            val=values.number("VAL") or 0.0,
-            test=values.number("TEST") or 0.0,
-            seed=values.integer("SEED") or 0,
+            val=values.number_or_default("VAL"),
+            test=values.number_or_default("TEST"),
+            seed=round(values.number_or_default("SEED")),
         )
 
     def request(self, values, results, folder, feedback):

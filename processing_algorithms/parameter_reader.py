@@ -66,6 +66,10 @@ class ParameterReader:
         number = self.number(name)
         return None if number is None else round(number)
 
+    def number_or_default(self, name: str) -> float:
+        """A number, or the parameter's default where the user left it empty."""
+        return self._algorithm.parameterAsDouble(self._parameters, name, self._context)
+
     def names(self, name: str) -> tuple[str, ...]:
         """A text of names with commas between them."""
         return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
