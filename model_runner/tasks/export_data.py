@@ -52,7 +52,7 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
     refuse_used_folder(request.output)
     labels, background = _classes_of_task(request, read_labels(request.labels, request.class_field))
     colours = _colours(len(labels.names), background)
-    area = read_labels(request.area, "") if request.area else None
+    area = read_labels(request.area, "", "area of interest") if request.area else None
     warnings: list[str] = []
 
     def warn(text: str) -> None:
@@ -161,8 +161,8 @@ def _labeller(
 
 def _announcement(plan: Plan) -> str:
     empty = sum(each.is_empty for each in plan.chips)
-    side = f"{plan.block} x {plan.block} chips"
-    return f"{len(plan.chips) - empty} chips have labels and {empty} have none; a block has up to {side}."
+    width = "a chip" if plan.block == 1 else f"{plan.block} chips"
+    return f"{len(plan.chips) - empty} chips have labels and {empty} have none; blocks are {width} wide."
 
 
 def _warn_of_what_lacks(request: ExportDataRequest, tally: Tally, warn: Callable[[str], None]) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Chips and their labels as GeoTIFFs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,8 @@ def write_image(path: Path, pixels: np.ndarray, valid: np.ndarray, grid: Working
         InputError: the file cannot be written.
     """
     count, height, width = pixels.shape
-    path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        saying_what_cannot_be_written(path),
+        _writing(path),
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         rasterio.open(
             path, "w", count=count, height=height, width=width, **georeference(grid), predictor=2, **COMPRESSED
@@ -51,9 +51,8 @@ def write_map(path: Path, values: np.ndarray, grid: WorkingGrid, colours: Sequen
         InputError: the file cannot be written.
     """
     height, width = values.shape
-    path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        saying_what_cannot_be_written(path),
+        _writing(path),
         rasterio.open(path, "w", count=1, height=height, width=width, **georeference(grid), **COMPRESSED) as labels,
     ):
         if colours:
@@ -68,6 +67,13 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with saying_what_cannot_be_written(path):
+    with _writing(path):
         path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make the folder of a file, and turn what goes wrong into one line with its name."""
+    with saying_what_cannot_be_written(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield

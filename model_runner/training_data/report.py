@@ -20,7 +20,7 @@ th:first-child, td:first-child { text-align: left }
 .dot { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .5em }
 .bar { display: inline-block; height: .7em; margin-left: .6em; background: #888 }
 .sheet { display: flex; flex-wrap: wrap; gap: 8px }
-figure { margin: 0 } figcaption { font-size: 11px; color: #666; max-width: 230px; overflow-wrap: anywhere }
+figure { margin: 0 } figcaption { font-size: 11px; color: #666; word-break: break-all }
 .warning { color: #a33c00 }
 """
 
@@ -123,7 +123,7 @@ def _figure(name: str, picture: Image.Image) -> str:
     file = BytesIO()
     picture.save(file, "JPEG", quality=85)
     data = b64encode(file.getvalue()).decode("ascii")
-    return f'<figure><img src="data:image/jpeg;base64,{data}" alt=""><figcaption>{escape(name)}</figcaption></figure>'
+    return f'<figure style="width:{picture.width}px"><img src="data:image/jpeg;base64,{data}" alt=""><figcaption>{escape(name)}</figcaption></figure>'
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

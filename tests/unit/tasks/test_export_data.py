@@ -322,6 +322,7 @@ def test_labels_of_other_layouts_come_back_too(task, expected, town, layer, expo
         ({"val": 0.6, "test": 0.4}, "leave nothing to train on"),
         ({"bands": (1, 2, 7)}, "has no band 7"),
         ({"labels": "/no/such/file.gpkg"}, "label layer /no/such/file.gpkg cannot be read"),
+        ({"area": "/no/such/file.gpkg"}, "area of interest /no/such/file.gpkg cannot be read"),
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(options, words, town, layer, export, tmp_path):
