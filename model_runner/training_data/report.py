@@ -123,7 +123,10 @@ def _figure(name: str, picture: Image.Image) -> str:
     file = BytesIO()
     picture.save(file, "JPEG", quality=85)
     data = b64encode(file.getvalue()).decode("ascii")
-    return f'<figure style="width:{picture.width}px"><img src="data:image/jpeg;base64,{data}" alt=""><figcaption>{escape(name)}</figcaption></figure>'
+    return (
+        f'<figure style="width:{picture.width}px"><img src="data:image/jpeg;base64,{data}" alt="">'
+        f"<figcaption>{escape(name)}</figcaption></figure>"
+    )
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
