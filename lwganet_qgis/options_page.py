@@ -9,7 +9,7 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox
 
 from ..model_runner.contract.folders import environment_folder
-from ..model_runner.contract.task_requests import DEVICES
+from ..model_runner.contract.request_parts import DEVICES
 from . import settings
 from .follow import renew_runner
 from .provider import ICON_FILE

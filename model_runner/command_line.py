@@ -29,6 +29,8 @@ COMMANDS = {
     "classify": "classify town.tif --output scenes.gpkg",
     "finetune": "finetune --task detect --data dataset --init detect-ucm-l0 --output my-model",
     "evaluate": "evaluate --task detect --data dataset --model my-model --output report",
+    "export-data": "export-data town.tif --task detect --labels buildings.gpkg --class-field kind --output dataset",
+    "load-data": "load-data dataset --output labels.gpkg --chips chips.gpkg",
 }
 MODEL_COMMANDS = {
     "download": ("download-model", "models download detect-dota10-l2 --accept-licence"),
@@ -123,7 +125,7 @@ def add_options(parser: argparse.ArgumentParser, kind: type) -> None:
 
 
 def _add_option(parser: argparse.ArgumentParser, each: Field, kind: Any) -> None:
-    form = {key: each.metadata[key] for key in ("help", "metavar", "choices") if key in each.metadata}
+    form = {key: each.metadata[key] for key in ("help", "metavar", "choices", "nargs") if key in each.metadata}
     if each.metadata.get("positional"):
         parser.add_argument(each.name, **form)
         return

@@ -6,8 +6,19 @@ from __future__ import annotations
 from .classify_scenes import ClassifyScenes
 from .detect_changes import DetectChanges
 from .detect_objects import DetectObjects
+from .export_training_data import ExportTrainingData
+from .load_training_data import LoadTrainingData
 from .manage_models import ManageModels
 from .segment_image import SegmentImage
 from .setup_environment import SetupEnvironment
 
-ALGORITHMS = (DetectObjects, SegmentImage, DetectChanges, ClassifyScenes, ManageModels, SetupEnvironment)
+ALGORITHMS = (
+    DetectObjects,
+    SegmentImage,
+    DetectChanges,
+    ClassifyScenes,
+    ExportTrainingData,
+    LoadTrainingData,
+    ManageModels,
+    SetupEnvironment,
+)

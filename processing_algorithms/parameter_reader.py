@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingFeatureSource,
     QgsProcessingFeedback,
     QgsProcessingParameterRasterLayer,
+    QgsRasterLayer,
 )
 
 from ..lwganet_qgis.layers import write_polygons
@@ -64,6 +65,10 @@ class ParameterReader:
         """A whole number, or None where the user left it empty."""
         number = self.number(name)
         return None if number is None else round(number)
+
+    def number_or_default(self, name: str) -> float:
+        """A number, or the parameter's default where the user left it empty."""
+        return self._algorithm.parameterAsDouble(self._parameters, name, self._context)
 
     def names(self, name: str) -> tuple[str, ...]:
         """A text of names with commas between them."""
@@ -124,6 +129,18 @@ class ParameterReader:
             raise InputError(self._algorithm.invalidRasterError(self._parameters, name))
         return RasterForRunner(layer)
 
+    def rasters(self, name: str) -> list[RasterForRunner]:
+        """The chosen raster layers in their order; on the main thread only.
+
+        Raises:
+            InputError: one of them cannot be loaded.
+        """
+        layers = self._algorithm.parameterAsLayerList(self._parameters, name, self._context)
+        for layer in layers:
+            if not isinstance(layer, QgsRasterLayer) or not layer.isValid():
+                raise InputError(f"The layer '{layer.name()}' is no raster that can be read.")
+        return [RasterForRunner(layer) for layer in layers]
+
     def check_raster(self, raster: RasterForRunner, card: ModelCard, bands: tuple[int, ...]) -> None:
         """Refuse what the runner would refuse of a raster.
 
@@ -135,13 +152,23 @@ class ParameterReader:
         Raises:
             InputError: the model cannot work with it.
         """
-        self._refuse_empty_extent()
         refusal = None
         if bands:
             refusal = card.refuse_bands(len(bands))
         elif 1 < raster.band_count < len(card.bands):  # a single band is shown in grey, or in its palette's colours
             refusal = card.refuse_bands(raster.band_count, f"the raster '{raster.name}' has")
-        refusal = refusal or raster.why_unusable(
+        if refusal:
+            raise InputError(refusal)
+        self.check_part(raster)
+
+    def check_part(self, raster: RasterForRunner) -> None:
+        """Refuse an extent or a resolution with which a raster cannot be read.
+
+        Raises:
+            InputError: it cannot.
+        """
+        self._refuse_empty_extent()
+        refusal = raster.why_unusable(
             has_extent=not self._extent().isEmpty(), has_resolution=self.number("RESOLUTION") is not None
         )
         if refusal:

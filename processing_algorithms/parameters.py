@@ -22,7 +22,7 @@ from qgis.core import (
 
 from ..lwganet_qgis import settings
 from ..model_runner.contract.model_card import DEFAULT_MODELS, find_cards
-from ..model_runner.contract.task_requests import DEVICES, PRECISIONS
+from ..model_runner.contract.request_parts import DEVICES, PRECISIONS
 
 FLOAT = QgsProcessingParameterNumber.Type.Double
 INTEGER = QgsProcessingParameterNumber.Type.Integer

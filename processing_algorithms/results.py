@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingOutputLayerDefinition,
+    QgsProcessingParameterFolderDestination,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterRasterLayer,
 )
@@ -49,6 +50,9 @@ class Results:
             path = self._file_to_write(definition.name())
             if path is None:
                 continue
+            if isinstance(definition, QgsProcessingParameterFolderDestination):
+                _refuse_used_folder(path)
+                continue
             _refuse_unwritable(path)
             if isinstance(definition, QgsProcessingParameterRasterDestination):
                 self._refuse_raster(path)
@@ -56,6 +60,10 @@ class Results:
     def is_wanted(self, name: str) -> bool:
         """Whether the user wants an optional result."""
         return self._parameters.get(name) not in (None, "")
+
+    def folder(self, name: str) -> str:
+        """The folder that the runner shall write; to be asked once in a run, as ``raster_file``."""
+        return self._algorithm.parameterAsString(self._parameters, name, self._context)
 
     def raster_file(self, name: str) -> Optional[str]:
         """The GeoTIFF that the runner shall write, which it puts there whole or not at all; None if it is not wanted.
@@ -81,7 +89,7 @@ class Results:
 
         Args:
             finished: what the runner answered.
-            key: of the file among its outputs; its run record goes along.
+            key: of the file among its outputs; its run record, if there is one, goes along.
             name: of the sink.
             title: of the layer, unless the user or a model gave it a name.
             look: how the layer is drawn.
@@ -94,7 +102,8 @@ class Results:
         layer_id = self._copy_features(finished.outputs[key], name, has_crs)
         self._name_on_load(layer_id, name, title, look)
         keep_style(layer_id, look)
-        copy_record_beside(layer_id, finished.outputs["record"])
+        if "record" in finished.outputs:
+            copy_record_beside(layer_id, finished.outputs["record"])
         return layer_id
 
     def _copy_features(self, path: str, name: str, has_crs: bool) -> str:
@@ -143,6 +152,13 @@ class Results:
                 read = None if layer is None else Path(layer.source())
                 if read is not None and read.exists() and read.samefile(path):
                     raise InputError(f"The result would overwrite {path}, which is to be read; choose another file.")
+
+
+def _refuse_used_folder(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}, chosen for the result, is a file; choose a folder that is new or empty.")
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"The folder {path}, chosen for the result, is not empty; choose one that is new or empty.")
 
 
 def _refuse_unwritable(path: Path) -> None:

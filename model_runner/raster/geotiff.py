@@ -96,7 +96,7 @@ class GeoTiffWriter:
         self._unfinished = unfinished
         self._path = path
         self._meaning = meaning
-        with _saying_what_cannot_be_written(path):
+        with saying_what_cannot_be_written(path):
             self._dataset = rasterio.open(
                 unfinished,
                 "w",
@@ -106,7 +106,7 @@ class GeoTiffWriter:
                 count=1,
                 dtype=meaning.dtype,
                 nodata=meaning.nodata,
-                **_georeference(grid),
+                **georeference(grid),
                 tiled=True,
                 blockxsize=BLOCK,
                 blockysize=BLOCK,
@@ -133,7 +133,7 @@ class GeoTiffWriter:
             InputError: the disk refuses.
         """
         height, width = values.shape
-        with _saying_what_cannot_be_written(self._path):
+        with saying_what_cannot_be_written(self._path):
             self._dataset.write(values, 1, window=Window(x, y, width, height))
 
     @contextmanager
@@ -153,7 +153,7 @@ class GeoTiffWriter:
         Raises:
             InputError: the disk refuses.
         """
-        with _saying_what_cannot_be_written(self._path):
+        with saying_what_cannot_be_written(self._path):
             self._dataset.close()
 
     def copy_cloud_optimised(self, target: Path) -> None:
@@ -162,7 +162,7 @@ class GeoTiffWriter:
         Raises:
             InputError: the disk refuses.
         """
-        with _saying_what_cannot_be_written(self._path):
+        with saying_what_cannot_be_written(self._path):
             rasterio.shutil.copy(
                 self._unfinished,
                 target,
@@ -175,7 +175,8 @@ class GeoTiffWriter:
             )
 
 
-def _georeference(grid: WorkingGrid) -> dict:
+def georeference(grid: WorkingGrid) -> dict:
+    """What rasterio wants to know of where a raster lies; nothing for (column, -row) without reference system."""
     if grid.crs is None and grid.to_ground == PIXEL_FRAME:
         return {}
     return {"transform": grid.to_ground, "crs": grid.crs}
@@ -187,7 +188,12 @@ def _rgba(colour: str) -> tuple[int, int, int, int]:
 
 
 @contextmanager
-def _saying_what_cannot_be_written(path: str | os.PathLike) -> Iterator[None]:
+def saying_what_cannot_be_written(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what GDAL says against a file to write into one line with its name.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     try:
         with _without_warnings():
             yield

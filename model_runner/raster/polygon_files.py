@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Polygons that users bring: masks and zones."""
+"""Polygons that users bring: masks, zones and labels."""
 
 import geopandas
+import numpy as np
 import shapely
 from pyogrio.errors import DataSourceError
 
 from model_runner.errors import InputError
+from model_runner.raster.working_grid import WorkingGrid
 
 
 def read_polygon_features(path: str, what: str, with_fields: bool) -> geopandas.GeoDataFrame:
@@ -28,3 +30,18 @@ def read_polygon_features(path: str, what: str, with_fields: bool) -> geopandas.
     if not isinstance(frame, geopandas.GeoDataFrame) or frame.empty:
         raise InputError(f"The {what} {path} holds no polygon.")
     return frame.reset_index(drop=True)
+
+
+def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.ndarray:
+    """Shapely geometries (n,) in working pixels.
+
+    What has no place in the grid's reference system gets infinite coordinates. Geometries without reference system
+    are taken to be in the grid's.
+    """
+    if grid.crs is not None and geometry.crs is not None and geometry.crs != grid.reference_system:
+        geometry = geometry.to_crs(grid.reference_system)
+    to_pixels = ~grid.to_ground
+    with np.errstate(invalid="ignore"):
+        return shapely.transform(
+            geometry.to_numpy(), lambda points: np.stack(to_pixels @ (points[:, 0], points[:, 1]), axis=1)
+        )

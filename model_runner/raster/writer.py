@@ -2,6 +2,7 @@
 """Put a result into place in one go: it is there, whole, or it is not there."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,47 @@ def refuse_unwritable(path: str | os.PathLike) -> None:
         raise InputError(f"{target} cannot be written: it is a folder; name a file.")
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"{target} cannot be written: the folder {target.parent} is not writable.")
+
+
+@contextmanager
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``, which becomes the folder ``path`` when the block ends well.
+
+    After an exception nothing is left of it.
+
+    Raises:
+        InputError: see ``refuse_used_folder``.
+    """
+    target = Path(path).absolute()
+    refuse_used_folder(target)
+    unfinished = target.with_name(f".{target.name}.{uuid4().hex[:12]}")
+    try:
+        unfinished.mkdir()
+        yield unfinished
+        refuse_used_folder(target)
+        if target.is_dir():
+            target.rmdir()
+        os.replace(unfinished, target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def refuse_used_folder(path: str | os.PathLike) -> None:
+    """Say before hours of work that a folder could not be put there.
+
+    Raises:
+        InputError: there is a file of that name or a folder with something in it, or the folder around it is missing
+            or not writable.
+    """
+    target = Path(path).absolute()
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{path} is a file; name a folder that is new or empty.")
+    if target.is_dir() and any(target.iterdir()):
+        raise InputError(f"The folder {path} is not empty; name one that is new or empty.")
+    if not target.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {target.parent}.")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written: the folder {target.parent} is not writable.")
 
 
 def _sidecars(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import geopandas
 import numpy as np
 import shapely
 
-from model_runner.raster.polygon_files import read_polygon_features
+from model_runner.raster.polygon_files import polygons_on_grid, read_polygon_features
 from model_runner.raster.scenes import Scene, square_scenes
 from model_runner.raster.working_grid import WorkingGrid
 
@@ -34,14 +34,8 @@ def read_zones(path: str, grid: WorkingGrid) -> Zones:
         InputError: the file cannot be read or holds no polygon.
     """
     frame = read_polygon_features(path, "zones file", with_fields=True)
-    geometry = frame.geometry
-    if grid.crs is not None and geometry.crs is not None and geometry.crs != grid.reference_system:
-        geometry = geometry.to_crs(grid.reference_system)
-    to_pixels = ~grid.to_ground
+    pixels = polygons_on_grid(frame.geometry, grid)
     with np.errstate(invalid="ignore"):  # what has no place in the raster's reference system is infinite
-        pixels = shapely.transform(
-            geometry.to_numpy(), lambda points: np.stack(to_pixels @ (points[:, 0], points[:, 1]), axis=1)
-        )
         boxes = shapely.bounds(pixels)
         low, high = boxes[:, :2], boxes[:, 2:]
         touches = ((low < (grid.width, grid.height)) & (high > 0) & (high > low)).all(axis=1)

@@ -19,6 +19,8 @@ TASKS = {
     "classify": "model_runner.tasks.classify:classify",
     "finetune": "model_runner.tasks.finetune:finetune",
     "evaluate": "model_runner.tasks.evaluate:evaluate",
+    "export-data": "model_runner.tasks.export_data:export_data",
+    "load-data": "model_runner.tasks.load_data:load_data",
     "import-model": "model_runner.tasks.models:import_model",
     "download-model": "model_runner.tasks.models:download_model",
     "remove-model": "model_runner.tasks.models:remove_model",

@@ -118,12 +118,14 @@ def work(run):
     if log:
         with open(log, "a", encoding="utf-8") as lines:
             mask = (run.request.get("source") or run.request.get("before") or {}).get("mask")
-            zones = run.request.get("zones")
+            zones, labels, area = (run.request.get(name) for name in ("zones", "labels", "area"))
             facts = {
                 "pid": os.getpid(),
                 "mask_bytes": mask and os.path.getsize(mask),
                 "mask_crs": mask and crs_of(mask),
                 "zones_fields": zones and fields_of(zones),
+                "labels_fields": labels and fields_of(labels),
+                "area_crs": area and crs_of(area),
             }
             lines.write(json.dumps({**run.request, **facts}) + "\n")
     say(Log(run.job, "info", "Computing on nothing."))
@@ -189,7 +191,33 @@ def classify(job, request):
     return finished(job, request, numbers, scenes=request.output)
 
 
-PRETENCES = {"detect": detect, "segment": segment, "change": change, "classify": classify}
+def export_data(job, request):
+    folder = Path(request.output)
+    folder.mkdir()
+    (folder / "report.html").write_text("<html></html>", encoding="utf-8")
+    numbers = {"chips": 7, "chips_train": 5, "chips_val": 1, "chips_test": 1, "chips_empty": 2, "classes": 2}
+    outputs = {"dataset": str(folder), "report": str(folder / "report.html"), "record": str(folder / "dataset.json")}
+    return Finished(job, outputs, numbers)
+
+
+def load_data(job, request):
+    raster = str(next(Path(request.data).glob("*.tif")))
+    write_polygons(request.output, raster, {"class_name": "ship", "difficult": 0, "split": "train", "image": "a.tif"})
+    outputs = {"labels": request.output}
+    if request.chips:
+        write_polygons(request.chips, raster, {"split": "train", "labels": 1, "image": "a.tif"})
+        outputs["chips"] = request.chips
+    return Finished(job, outputs, {"images": 1, "labels": 1, "without_georeference": 0, "count_ship": 1})
+
+
+PRETENCES = {
+    "detect": detect,
+    "segment": segment,
+    "change": change,
+    "classify": classify,
+    "export-data": export_data,
+    "load-data": load_data,
+}
 
 
 def finished(job, request, numbers, **outputs):

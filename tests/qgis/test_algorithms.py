@@ -13,6 +13,8 @@ NAMES = [
     "segmentimage",
     "detectchanges",
     "classifyscenes",
+    "exporttrainingdata",
+    "loadtrainingdata",
     "managemodels",
     "setupenvironment",
 ]

@@ -58,6 +58,10 @@ ALLOWED = {
             "model_runner.report",
         },
     ),
+    "model_runner/training_data": (
+        RASTER | {"PIL"},
+        {"model_runner.training_data", "model_runner.raster", "model_runner.contract", "model_runner.errors"},
+    ),
     "lwganet_qgis": (
         {"qgis", "processing", "osgeo"},
         {"lwganet_qgis", "processing_algorithms", "model_runner.contract"},

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Datasets cut out of a raster whose labels are painted into it, read back by what trains on them."""
+
+import json
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from PIL import Image
+
+from model_runner.contract.data_requests import ExportDataRequest, LoadDataRequest
+from model_runner.errors import Cancelled, InputError
+from model_runner.report import Report
+from model_runner.rotated_boxes.geometry import corners
+from model_runner.tasks.export_data import export_data
+from model_runner.tasks.load_data import load_data
+from model_runner.training.datasets.maps import open_masks, open_pairs
+from model_runner.training.datasets.objects import DotaDataset
+from model_runner.training.datasets.scenes import SceneDataset
+
+HALF_METRES = Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)
+SPLITS = ("train", "val", "test")
+SIZE = 512
+
+
+class Lines(Report):
+    def __init__(self):
+        self.lines = []
+
+    def log(self, level, text):
+        self.lines.append(text)
+
+
+def rectangles(count=40, seed=0, size=SIZE):
+    """Turned rectangles in pixels, no two of which touch."""
+    generator, found = np.random.default_rng(seed), []
+    while len(found) < count:
+        x, y = generator.uniform(20, size - 20, 2)
+        angle = generator.uniform(0, 180)
+        box = shapely.affinity.rotate(shapely.box(x - 11, y - 5, x + 11, y + 5), angle)
+        if not any(box.buffer(3).intersects(other) for other in found):
+            found.append(box)
+    return found
+
+
+def on_ground(polygons, transform=HALF_METRES):
+    return [
+        shapely.transform(each, lambda points: np.stack(transform @ (points[:, 0], points[:, 1]), axis=1))
+        for each in polygons
+    ]
+
+
+@pytest.fixture
+def layer(tmp_path):
+    """Writes polygons in pixels, with a class each, as a file in a reference system; returns its path."""
+
+    def write(polygons, classes, name="labels", crs="EPSG:32633", transform=HALF_METRES):
+        frame = geopandas.GeoDataFrame({"kind": classes}, geometry=on_ground(polygons, transform), crs="EPSG:32633")
+        path = tmp_path / f"{name}.gpkg"
+        frame.to_crs(crs).to_file(path)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def town(make_raster):
+    """A raster of noise."""
+    return make_raster("town.tif", np.random.default_rng(0).integers(1, 255, (3, SIZE, SIZE), dtype=np.uint8))
+
+
+@pytest.fixture
+def export(tmp_path):
+    """Exports chips of 64 pixels and returns the folder and the record."""
+
+    def run(*rasters, report=None, **options):
+        folder = tmp_path / "dataset"
+        values = {"class_field": "kind", "chip_size": 64, "overlap": 16, "output": str(folder), **options}
+        finished = export_data(ExportDataRequest(rasters, **values), report or Lines())
+        return Path(finished.outputs["dataset"]), json.loads(Path(finished.outputs["record"]).read_text("utf-8"))
+
+    return run
+
+
+def footprints(folder, pattern):
+    """The ground of the images of each split."""
+    found = {}
+    for split in SPLITS:
+        found[split] = []
+        for path in sorted((folder / split).glob(pattern)):
+            with rasterio.open(path) as image:
+                outline = geopandas.GeoSeries([shapely.box(*image.bounds)], crs=image.crs).to_crs("EPSG:32633")
+            found[split].append(outline.iloc[0])
+    return found
+
+
+def assert_no_common_ground(found):
+    for one in SPLITS:
+        for other in SPLITS[SPLITS.index(one) + 1 :]:
+            common = [a.intersection(b).area for a in found[one] for b in found[other]]
+            assert max(common, default=0) < 1e-3
+
+
+def boxes_on_ground(folder, split, names):
+    """Boxes and the outline of the image that shows each, on the ground."""
+    samples = DotaDataset(folder, split, names)
+    for path, sample in zip(samples.paths, map(samples.__getitem__, range(len(samples))), strict=True):
+        with rasterio.open(path) as image:
+            for box, label in zip(corners(sample.boxes).double().numpy(), sample.labels.tolist(), strict=True):
+                points = np.stack(image.transform @ (box[:, 0], box[:, 1]), axis=1)
+                yield shapely.Polygon(points), shapely.box(*image.bounds), names[label]
+
+
+def test_boxes_read_back_are_the_same_rectangles_on_the_ground_and_splits_share_no_pixel(town, layer, export):
+    drawn = rectangles()
+    kinds = ["storage tank" if number % 4 else "ship" for number in range(len(drawn))]
+    folder, record = export(town, task="detect", labels=layer(drawn, kinds, crs="EPSG:4326"), visible=0.7)
+    truth, names = np.array(on_ground(drawn)), ("ship", "storage-tank")
+    seen = set()
+    for split in SPLITS:
+        for box, image, name in boxes_on_ground(folder, split, names):
+            number = int(np.argmin(shapely.distance(shapely.centroid(truth), box.centroid)))
+            assert shapely.hausdorff_distance(truth[number], box) < 0.25  # half a pixel
+            assert truth[number].intersection(image).area >= 0.69 * truth[number].area
+            assert name == kinds[number].replace(" ", "-")
+            seen.add(number)
+    assert len(seen) > 30
+    assert_no_common_ground(footprints(folder, "images/*.tif"))
+    assert [each["name"] for each in record["classes"]] == list(names)
+    assert all(record["splits"][split]["classes"]["ship"]["count"] for split in SPLITS)
+    length = record["sizes"]["ship"]["length (m)"]
+    assert length["median"] == pytest.approx(11, rel=2e-3)  # on the ellipsoid
+
+
+def test_every_object_that_a_chip_shows_enough_of_is_labelled_and_pieces_make_no_background(town, layer, export):
+    drawn = rectangles()
+    folder, _ = export(town, task="detect", labels=layer(drawn, ["a"] * len(drawn)), visible=0.5, empty=100)
+    truth = np.array(on_ground(drawn))
+    for split in SPLITS:
+        for path in sorted((folder / split / "images").iterdir()):
+            with rasterio.open(path) as image:
+                shares = shapely.area(shapely.intersection(truth, shapely.box(*image.bounds))) / shapely.area(truth)
+            lines = (folder / split / "labelTxt" / f"{path.stem}.txt").read_text(encoding="utf-8").splitlines()
+            assert (shares > 0.51).sum() <= len(lines) <= (shares > 0.49).sum()
+            assert lines or not shares.any()
+
+
+def test_outside_of_the_area_objects_are_neither_labelled_nor_seen(town, layer, export):
+    drawn = rectangles()
+    half = shapely.box(0, 0, 200, SIZE)
+    area = layer([half], ["x"], name="area")
+    folder, _ = export(town, task="detect", labels=layer(drawn, ["a"] * len(drawn)), area=area)
+    inside = on_ground([half])[0].buffer(0.01)
+    for split in SPLITS:
+        for box, _, _ in boxes_on_ground(folder, split, ("a",)):
+            assert box.intersection(inside).area > 0.49 * box.area
+        for path in (folder / split / "images").iterdir():
+            with rasterio.open(path) as image:
+                pixels, valid = image.read(), image.dataset_mask() > 0
+                columns = image.transform.c + 0.5 * (np.arange(64) + 0.5)
+            assert (valid == (columns < inside.bounds[2])).all()
+            assert not pixels[:, ~valid].any()
+            assert pixels[:, valid].all()
+
+
+def test_burnt_polygons_have_their_area_and_what_is_not_of_interest_is_ignored(town, layer, export):
+    pond = shapely.Point(130, 130).buffer(60)
+    island = shapely.Point(130, 130).buffer(20)
+    labels = layer([island, pond, shapely.box(300, 300, 460, 420)], ["wood", "water", "wood"], crs="EPSG:3857")
+    area = layer([shapely.box(0, 0, SIZE, 360)], ["x"], name="area")
+    folder, record = export(town, task="segment", labels=labels, area=area, overlap=0, empty=1000)
+    names = ("background", "water", "wood")
+    assert [each["name"] for each in json.loads((folder / "classes.json").read_text("utf-8"))] == list(names)
+    counts, ignored = np.zeros(3), 0
+    for split in SPLITS:
+        samples = open_masks(folder, split, names)
+        for number in range(len(samples)):
+            sample = samples[number]
+            counts += np.bincount(sample.labels.numpy().ravel(), minlength=256)[:3]
+            ignored += int((sample.labels == 255).sum())
+            assert (sample.images > 0).all()  # pixels that do not count stay to be seen
+    assert counts[1] == pytest.approx(pond.area - island.area, rel=0.01)
+    assert counts[2] == pytest.approx(island.area + 160 * 60, rel=0.01)
+    assert counts.sum() == SIZE * 360
+    assert ignored == SIZE * 24  # the rest of the chips that the area cuts
+    assert counts.tolist() == [sum(record["splits"][s]["classes"][n]["count"] for s in SPLITS) for n in names]
+
+
+def test_pixels_in_no_polygon_can_be_ignored(town, layer, export):
+    labels = layer([shapely.box(0, 0, 250, 512), shapely.box(250, 0, 500, 512)], [1, 10])
+    folder, _ = export(town, task="segment", labels=labels, background="none", overlap=0)
+    found = [open_masks(folder, split, ("1", "10")) for split in SPLITS]
+    values = np.concatenate([each[number].labels.numpy().ravel() for each in found for number in range(len(each))])
+    assert np.bincount(values, minlength=256)[[0, 1, 255]].tolist() == [250 * 512, 250 * 512, 12 * 512]
+
+
+def test_two_dates_on_other_grids_become_pairs_with_labels(town, make_raster, layer, export):
+    later = make_raster(
+        "later.tif",
+        np.full((3, 256, 224), 200, np.uint8),
+        transform=HALF_METRES @ Affine.translation(3, 0) @ Affine.scale(2),
+    )
+    changed = rectangles(20)
+    labels = layer(changed, ["x"] * 20, crs="EPSG:4326")
+    folder, record = export(town, after=(later,), task="change", labels=labels, overlap=0, class_field="", empty=100)
+    pixels = 0
+    for split in SPLITS:
+        samples = open_pairs(folder, split)
+        for number in range(len(samples)):
+            sample = samples[number]
+            pixels += int((sample.labels == 1).sum())
+            blank = (sample.images == 0).all(dim=1)
+            assert (blank[0] == blank[1]).all()
+            assert not sample.labels[blank[0]].any()
+    shown = shapely.intersection(shapely.box(3, 0, 451, SIZE), shapely.union_all(changed))
+    assert pixels == pytest.approx(shown.area, rel=0.02)
+    assert record["splits"]["train"]["classes"]["changed"]["count"] > 0
+    assert_no_common_ground(footprints(folder, "A/*.tif"))
+
+
+def test_scenes_are_polygons_with_their_surroundings_or_cells_that_a_class_covers(town, layer, export, tmp_path):
+    squares = [shapely.box(x, y, x + 40, y + 40) for x in range(0, 480, 60) for y in range(0, 480, 60)]
+    kinds = ["field" if number % 3 else "wood" for number in range(len(squares))]
+    labels = layer(squares, kinds)
+    folder, record = export(town, task="classify", labels=labels)
+    scenes = [SceneDataset(folder, split, ("field", "wood")) for split in SPLITS]
+    assert sum(map(len, scenes)) == len(squares)
+    assert {scenes[0][number].image.shape for number in range(3)} == {(3, 40, 40)}
+    assert_no_common_ground(footprints(folder, "*/*.tif"))
+    assert all(record["splits"][split]["classes"]["wood"]["count"] for split in SPLITS)
+    halves = layer([shapely.box(0, 0, 256, 512), shapely.box(256, 0, 512, 280)], ["field", "wood"], name="halves")
+    folder, _ = export(
+        town, task="classify", labels=halves, scenes="grid", overlap=0, visible=0.9, output=str(tmp_path / "grid")
+    )
+    cells = [len(list((tmp_path / "grid").glob(f"*/{name}/*.tif"))) for name in ("field", "wood")]
+    assert cells == [4 * 8, 4 * 4]  # a class covers others by less than nine tenths
+
+
+def test_a_second_image_of_the_ground_goes_to_the_same_splits(town, make_raster, layer, export):
+    pixels = np.full((3, 400, 400), 90, np.uint8)
+    again = make_raster("again.tif", pixels, transform=HALF_METRES)
+    turned = make_raster("turned.tif", pixels, crs="EPSG:32632", transform=Affine(0.5, 0, 808_690, 0, -0.5, 5_808_640))
+    far = make_raster("far.tif", pixels, transform=Affine(0.5, 0, 500_000, 0, -0.5, 5_800_000))
+    drawn = rectangles()
+    folder, record = export(town, again, turned, far, task="detect", labels=layer(drawn, ["a"] * len(drawn)))
+    assert_no_common_ground(footprints(folder, "images/*.tif"))
+    used = {Path(each["path"]).name: each["chips"] for each in record["rasters"]}
+    assert list(used) == ["town.tif", "again.tif", "turned.tif"]
+    assert min(used.values()) > 10
+    assert record["left_out"]["on_ground_of_another_split"] > 0
+    assert any("far.tif, which is left out" in text for text in record["warnings"])
+
+
+def test_empty_chips_are_kept_by_ratio(town, layer, export):
+    corner = layer([shapely.box(x, 10, x + 20, 30) for x in range(10, 400, 60)], ["a"] * 7)
+    _, record = export(town, task="detect", labels=corner, overlap=0, empty=0.5, val=0.3, test=0)
+    assert set(record["splits"]) == {"train", "val"}
+    for split in record["splits"].values():
+        assert split["empty"] == round(0.5 * (split["chips"] - split["empty"]))
+
+
+def test_another_resolution_and_16_bits_become_chips_of_8_bits_at_it(make_raster, layer, export):
+    values = np.random.default_rng(0).integers(200, 3000, (4, SIZE, SIZE), dtype=np.uint16)
+    deep = make_raster("deep.tif", values)
+    drawn = [shapely.box(x, y, x + 40, y + 40) for x in range(10, 450, 90) for y in range(10, 450, 90)]
+    folder, _ = export(
+        deep, task="detect", labels=layer(drawn, ["a"] * len(drawn)), bands=(4, 3, 2, 1), resolution=1.0, overlap=0
+    )
+    with rasterio.open(next(folder.glob("train/images/*.tif"))) as image:
+        assert (image.count, image.dtypes[0]) == (4, "uint8")
+        assert image.res == pytest.approx((1, 1), rel=1e-3)  # true metres, which those of UTM nearly are
+        assert image.read().std() > 20
+
+
+def test_the_report_needs_nothing_else_and_the_labels_come_back_as_a_layer(town, layer, export, tmp_path):
+    drawn = rectangles()
+    folder, record = export(town, task="detect", labels=layer(drawn, ["<plane>"] * len(drawn)))
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "&lt;plane&gt;" not in page  # names of classes can be names of folders
+    assert "_plane_" in page
+    assert page.count("data:image/jpeg;base64,") >= 10
+    assert "http" not in page
+    outlines = tmp_path / "chips.gpkg"
+    finished = load_data(LoadDataRequest(str(folder), str(tmp_path / "back.gpkg"), str(outlines)), Lines())
+    back = pyogrio.read_dataframe(tmp_path / "back.gpkg")
+    assert back.crs.to_epsg() == 32633
+    truth = np.array(on_ground(drawn))
+    for box in back.geometry:
+        assert min(shapely.hausdorff_distance(truth, box)) < 0.25
+    assert set(back["split"]) == set(SPLITS)
+    assert len(pyogrio.read_dataframe(outlines)) == finished.numbers["images"] == finished_chips(record)
+
+
+def finished_chips(record):
+    return sum(split["chips"] for split in record["splits"].values())
+
+
+@pytest.mark.parametrize(("task", "expected"), [("segment", {"background", "a"}), ("classify", {"a", "b"})])
+def test_labels_of_other_layouts_come_back_too(task, expected, town, layer, export, tmp_path):
+    drawn = [shapely.box(x, y, x + 60, y + 60) for x in range(0, 500, 100) for y in range(0, 500, 100)]
+    kinds = ["a" if task == "segment" or number % 2 else "b" for number in range(len(drawn))]
+    folder, _ = export(town, task=task, labels=layer(drawn, kinds), overlap=0)
+    load_data(LoadDataRequest(str(folder), str(tmp_path / "back.gpkg")), Lines())
+    back = pyogrio.read_dataframe(tmp_path / "back.gpkg")
+    assert set(back["class_name"]) == expected
+    area = back[back["class_name"] == "a"].area.sum()
+    assert area == pytest.approx(sum(kind == "a" for kind in kinds) * 60 * 60 / 4, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"class_field": "sort"}, "no field 'sort'; its fields are kind"),
+        ({"task": "classify"}, "has the class a alone"),
+        ({"chip_size": 64, "overlap": 64}, "smaller than the chip size, 64 pixels"),
+        ({"task": "change"}, "a later raster for each earlier one; 0 later and 1 earlier"),
+        ({"val": 0.6, "test": 0.4}, "leave nothing to train on"),
+        ({"bands": (1, 2, 7)}, "has no band 7"),
+        ({"labels": "/no/such/file.gpkg"}, "label layer /no/such/file.gpkg cannot be read"),
+        ({"area": "/no/such/file.gpkg"}, "area of interest /no/such/file.gpkg cannot be read"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(options, words, town, layer, export, tmp_path):
+    drawn = rectangles(5)
+    values = {"task": "detect", "labels": layer(drawn, ["a"] * 5), **options}
+    before = set(tmp_path.iterdir())
+    with pytest.raises(InputError, match=words) as caught:
+        export(town, **values)
+    assert "\n" not in str(caught.value)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_polygons_beside_the_raster_and_without_class_are_refused(town, layer, export):
+    far = layer([shapely.box(9000, 0, 9010, 10)], ["a"])
+    with pytest.raises(InputError, match="None of the rasters touches the polygons"):
+        export(town, task="detect", labels=far)
+    nameless = layer(rectangles(3), ["a", None, "b"])
+    with pytest.raises(InputError, match="1 of the 3 polygons"):
+        export(town, task="detect", labels=nameless)
+
+
+def test_nothing_of_the_users_is_overwritten_and_a_cancelled_export_leaves_nothing(town, layer, export, tmp_path):
+    class Impatient(Lines):
+        def check_cancelled(self):
+            raise Cancelled
+
+    labels = layer(rectangles(), ["a"] * 40)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(Cancelled):
+        export(town, task="detect", labels=labels, report=Impatient())
+    assert set(tmp_path.iterdir()) == before
+    (tmp_path / "dataset").mkdir()
+    export(town, task="detect", labels=labels)
+    kept = sorted(path.name for path in (tmp_path / "dataset").rglob("*"))
+    with pytest.raises(InputError, match="not empty"):
+        export(town, task="detect", labels=labels)
+    assert sorted(path.name for path in (tmp_path / "dataset").rglob("*")) == kept
+
+
+def test_images_without_georeference_have_no_labels_on_a_map(tmp_path):
+    folder = tmp_path / "plain"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(folder / name / "x.png")
+    with pytest.raises(InputError, match="have no georeference"):
+        load_data(LoadDataRequest(str(folder), str(tmp_path / "back.gpkg")), Lines())
