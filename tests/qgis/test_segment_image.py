@@ -66,6 +66,7 @@ def test_loaded_results_are_named_and_styled(segmentation, project):
     tint, edge = symbols["open water"].symbolLayers()
     assert tint.color().name() == edge.color().name() == "#1f78b4"
     assert tint.color().alpha() < edge.color().alpha() == 255
+    assert edge.drawInsidePolygon()  # else neighbours would draw theirs over it
 
 
 def test_files_bring_their_styles_and_the_record(segmentation, tmp_path, drawn):
