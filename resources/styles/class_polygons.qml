@@ -17,7 +17,7 @@
             <Option type="QString" name="joinstyle" value="miter"/>
             <Option type="QString" name="line_color" value="227,26,28,255"/>
             <Option type="QString" name="line_style" value="solid"/>
-            <Option type="QString" name="line_width" value="0.4"/>
+            <Option type="QString" name="line_width" value="0.8"/>
             <Option type="QString" name="line_width_unit" value="MM"/>
           </Option>
         </layer>

@@ -20,6 +20,14 @@ def test_only_the_image_is_needed(segmentation, fake_runner, raster, drawn):
     assert request["outlines"] == {"minimum_area": 0, "fill_holes": 0, "simplify": 0}
 
 
+def test_results_that_the_batch_dialog_leaves_empty_are_not_made(segmentation, fake_runner):
+    from qgis.core import QgsProcessingOutputLayerDefinition
+
+    results = segmentation(**dict.fromkeys(("CONFIDENCE", "POLYGONS"), QgsProcessingOutputLayerDefinition("")))
+    assert not {"CONFIDENCE", "POLYGONS"} & set(results)
+    assert fake_runner.requests[0]["confidence"] is fake_runner.requests[0]["polygons"] is None
+
+
 def test_every_value_reaches_the_runner(segmentation, fake_runner, tmp_path, polygon_layer):
     segmentation(
         BANDS=[3, 2, 1],
