@@ -249,7 +249,11 @@ def wrong(planes, squares, two_bands, no_zones):
         ),
         "model": ("change", {"MODEL": "magic"}, "There is no model 'magic' for this task here"),
         "place": ("change", {"AFTER": str(squares[2])}, "The two rasters have no ground in common: "),
-        "zones": ("classify", {"ZONES": str(no_zones), "CELL_PIXELS": None}, "The zones layer 'no_zones' holds no polygons."),
+        "zones": (
+            "classify",
+            {"ZONES": str(no_zones), "CELL_PIXELS": None},
+            "The zones layer 'no_zones' holds no polygons.",
+        ),
     }
 
 
