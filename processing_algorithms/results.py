@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -58,8 +58,8 @@ class Results:
                 self._refuse_raster(path)
 
     def is_wanted(self, name: str) -> bool:
-        """Whether the user wants an optional result."""
-        return self._parameters.get(name) not in (None, "")
+        """Whether the user wants an optional result; the batch dialog names an empty place for one that is not."""
+        return self._chosen_place(name) not in (None, "")
 
     def folder(self, name: str) -> str:
         """The folder that the runner shall write; to be asked once in a run, as ``raster_file``."""
@@ -131,11 +131,14 @@ class Results:
             if details.name == self._algorithm.parameterDefinition(name).description():
                 details.name = title
 
+    def _chosen_place(self, name: str) -> Any:
+        """What the user chose for a result, without what else there is to say of it."""
+        given = self._parameters.get(name)
+        return given.sink.staticValue() if isinstance(given, QgsProcessingOutputLayerDefinition) else given
+
     def _file_to_write(self, name: str) -> Optional[Path]:
         """The file that shall hold a result, a table's too; None where the result shall be in no file."""
-        given = self._parameters.get(name)
-        if isinstance(given, QgsProcessingOutputLayerDefinition):
-            given = given.sink.staticValue()
+        given = self._chosen_place(name)
         if not isinstance(given, str) or given in ("", QgsProcessing.TEMPORARY_OUTPUT):
             return None
         if given.startswith("ogr:"):

@@ -1,5 +1,5 @@
 <!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
-<!-- One connected area of a class: tinted and outlined in the colour that is set by class (styles.py). -->
+<!-- One connected area of a class: tinted, and outlined on its inner side, in the colour that is set by class (styles.py). -->
 <qgis version="3.22.0" styleCategories="Symbology">
   <renderer-v2 type="singleSymbol">
     <symbols>
@@ -13,10 +13,11 @@
         </layer>
         <layer class="SimpleLine" enabled="1" locked="0" pass="0">
           <Option type="Map">
+            <Option type="QString" name="draw_inside_polygon" value="1"/>
             <Option type="QString" name="joinstyle" value="miter"/>
             <Option type="QString" name="line_color" value="227,26,28,255"/>
             <Option type="QString" name="line_style" value="solid"/>
-            <Option type="QString" name="line_width" value="0.4"/>
+            <Option type="QString" name="line_width" value="0.8"/>
             <Option type="QString" name="line_width_unit" value="MM"/>
           </Option>
         </layer>

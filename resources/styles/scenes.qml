@@ -1,5 +1,5 @@
 <!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
-<!-- One cell or zone: tinted in the colour that is set by class (styles.py), with a white edge and a label. -->
+<!-- One cell or zone: tinted and framed in the colour that is set by class (styles.py), with a white edge and a label. -->
 <qgis version="3.22.0" styleCategories="Symbology|Labeling" labelsEnabled="1">
   <renderer-v2 type="singleSymbol">
     <symbols>
@@ -9,6 +9,16 @@
             <Option type="QString" name="color" value="227,26,28,80"/>
             <Option type="QString" name="outline_style" value="no"/>
             <Option type="QString" name="style" value="solid"/>
+          </Option>
+        </layer>
+        <layer class="SimpleLine" enabled="1" locked="0" pass="0">
+          <Option type="Map">
+            <Option type="QString" name="draw_inside_polygon" value="1"/>
+            <Option type="QString" name="joinstyle" value="miter"/>
+            <Option type="QString" name="line_color" value="227,26,28,255"/>
+            <Option type="QString" name="line_style" value="solid"/>
+            <Option type="QString" name="line_width" value="1.6"/>
+            <Option type="QString" name="line_width_unit" value="MM"/>
           </Option>
         </layer>
         <layer class="SimpleLine" enabled="1" locked="1" pass="0">

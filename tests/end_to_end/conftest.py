@@ -8,10 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import geopandas
+import pyogrio
 import pytest
 import rasterio
+import torch
 from affine import Affine
 from rasterio.windows import Window
+
+from model_runner.contract.model_card import Licence, ModelCard, ModelClass
+from model_runner.model_store.store import save_model
+from model_runner.networks import build_network
+from tests.end_to_end.four_tasks import CHANGE_MODEL, TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "resources" / "demo" / "airfield.tif"
@@ -64,7 +72,7 @@ def runner(home):
 
 
 def cut(path, column, row):
-    """Write a square of the demo's image as an uncompressed GeoTIFF."""
+    """Write a square of the demo's image as an uncompressed GeoTIFF; its place is counted in squares."""
     window = Window(column * SIDE, row * SIDE, SIDE, SIDE)
     with rasterio.open(DEMO) as demo:
         transform = demo.transform @ Affine.translation(window.col_off, window.row_off)
@@ -96,16 +104,61 @@ def planes(tmp_path):
 
 
 @pytest.fixture
+def later(tmp_path):
+    """A square that shares three quarters of its sides with that of the planes."""
+    return cut(tmp_path / "later.tif", 0.25, 0.25)
+
+
+@pytest.fixture
 def squares(tmp_path):
     """Three squares."""
     return [cut(tmp_path / f"square{number}.tif", number, 2) for number in range(3)]
 
 
 @pytest.fixture
-def copied_model(home):
-    """The embedded model as a model of the user's own: its id and the file of its weights."""
-    folder = home / "models" / "copied"
-    shutil.copytree(ROOT / "resources" / "models" / "detect-ucm-l0", folder)
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    (folder / "card.json").write_text(json.dumps({**card, "id": "copied"}), encoding="utf-8")
-    return "copied", folder / "model.safetensors"
+def two_bands(tmp_path, planes):
+    """The square with planes without its third band."""
+    path = tmp_path / "two_bands.tif"
+    with rasterio.open(planes) as square:
+        with rasterio.open(path, "w", **{**square.profile, "count": 2}) as fewer:
+            fewer.write(square.read((1, 2)))
+    return path
+
+
+@pytest.fixture
+def no_zones(tmp_path):
+    """A layer of polygons without a feature."""
+    path = tmp_path / "no_zones.gpkg"
+    nothing = geopandas.GeoDataFrame({"parcel": []}, geometry=[], crs="EPSG:26911")
+    pyogrio.write_dataframe(nothing, path, geometry_type="Polygon")
+    return path
+
+
+@pytest.fixture
+def change_model(home):
+    """A model for changes whose weights are random, and its folder."""
+    card = ModelCard(
+        id=CHANGE_MODEL,
+        title="Random weights",
+        task="change",
+        network="a2net_l0",
+        classes=(ModelClass("unchanged", "#000000"), ModelClass("changed", "#e31a1c")),
+        tile_size=256,
+        overlap=32,
+        licence=Licence("CC0-1.0"),
+    )
+    torch.manual_seed(0)
+    return save_model(card, build_network(card.network).state_dict(), home / "models" / card.id)
+
+
+@pytest.fixture
+def own_models(home, change_model):
+    """A copy of each task's model as one of the user's own, by task: its id and the file of its weights."""
+    copies = {}
+    for name, task in TASKS.items():
+        folder = home / "models" / f"own-{name}"
+        shutil.copytree(change_model if name == "change" else ROOT / "resources" / "models" / task.model, folder)
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        (folder / "card.json").write_text(json.dumps({**card, "id": folder.name}), encoding="utf-8")
+        copies[name] = folder.name, str(folder / "model.safetensors")
+    return copies

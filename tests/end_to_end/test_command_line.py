@@ -4,8 +4,11 @@
 import json
 
 import pyogrio
+import pytest
 import rasterio
 import shapely
+
+from tests.end_to_end.four_tasks import CHANGE_MODEL
 
 
 def test_the_same_raster_gives_the_same_objects(runner, planes, tmp_path):
@@ -39,5 +42,33 @@ def test_a_damaged_raster_is_one_line_and_leaves_nothing(runner, damaged, tmp_pa
     *before, last = done.stderr.splitlines()
     assert last.startswith("error: ")
     assert str(damaged) in last
+    assert not [line for line in before if line.startswith(("error", "Traceback", "warning"))]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("change_model")
+@pytest.mark.parametrize(
+    ("command", "options", "text"),
+    [
+        ("segment", ("--bands", "1"), "Model segment-demo-l0 needs 3 bands (red, green, blue); you chose 1"),
+        ("segment", ("--model", "magic"), "There is no model 'magic'"),
+        ("change", ("--model", CHANGE_MODEL), "The two rasters have no ground in common: "),
+        ("classify", ("--zones", "{no_zones}"), "The zones file {no_zones} holds no polygon"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    command, options, text, runner, planes, squares, no_zones, tmp_path
+):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    images = (planes, squares[2]) if command == "change" else (planes,)
+    output = folder / ("scenes.gpkg" if command == "classify" else "result.tif")
+    options = [option.format(no_zones=no_zones) for option in options]
+    done = runner(command, *images, "--output", output, *options)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    *before, last = done.stderr.splitlines()
+    assert last.startswith("error: ")
+    assert text.format(no_zones=no_zones) in last
     assert not [line for line in before if line.startswith(("error", "Traceback", "warning"))]
     assert list(folder.iterdir()) == []

@@ -59,7 +59,10 @@ def test_a_loaded_result_is_named_and_styled(scenes, project):
         "harbor": "#1f78b4",
         "beach": "#ffd37f",
     }
-    assert 0 < symbols["harbor"].symbolLayers()[0].color().alpha() < 128
+    tint, frame, edge = symbols["harbor"].symbolLayers()
+    assert 0 < tint.color().alpha() < 128
+    assert (frame.color().name(), frame.color().alpha(), frame.drawInsidePolygon()) == ("#1f78b4", 255, True)
+    assert edge.color().name() == "#ffffff"
 
 
 def test_a_file_brings_its_style_and_record(scenes, tmp_path):

@@ -46,6 +46,7 @@ def test_loaded_results_are_named_and_styled(change, project):
     }
     unchanged, changed = layers["OUTPUT"].renderer().classes()
     assert (unchanged.value, unchanged.label, unchanged.color.alpha()) == (0, "unchanged", 0)
+    assert unchanged.color.name() == "#ffffff"  # legends show it without its transparency
     assert (changed.value, changed.label, changed.color.name()) == (1, "changed", "#e31a1c")
     assert layers["PROBABILITY"].renderer().type() == "singlebandpseudocolor"
     assert layers["POLYGONS"].renderer().symbol().color().name() == "#e31a1c"
@@ -54,7 +55,7 @@ def test_loaded_results_are_named_and_styled(change, project):
 def test_files_bring_their_styles_and_the_record(change, tmp_path, drawn):
     output, probability, polygons = (str(tmp_path / name) for name in ("a.tif", "b.tif", "c.geojson"))
     change(OUTPUT=output, PROBABILITY=probability, POLYGONS=polygons)
-    assert drawn(output) == [("unchanged", "#000000"), ("changed", "#e31a1c")]
+    assert drawn(output) == [("unchanged", "#ffffff"), ("changed", "#e31a1c")]
     assert drawn(probability)[-1] == ("1", "#bd0026")
     assert drawn(polygons) == [("", "#e31a1c")]
     assert (tmp_path / "a.run.json").is_file()

@@ -20,6 +20,14 @@ def test_only_the_image_is_needed(segmentation, fake_runner, raster, drawn):
     assert request["outlines"] == {"minimum_area": 0, "fill_holes": 0, "simplify": 0}
 
 
+def test_results_that_the_batch_dialog_leaves_empty_are_not_made(segmentation, fake_runner):
+    from qgis.core import QgsProcessingOutputLayerDefinition
+
+    results = segmentation(**dict.fromkeys(("CONFIDENCE", "POLYGONS"), QgsProcessingOutputLayerDefinition("")))
+    assert not {"CONFIDENCE", "POLYGONS"} & set(results)
+    assert fake_runner.requests[0]["confidence"] is fake_runner.requests[0]["polygons"] is None
+
+
 def test_every_value_reaches_the_runner(segmentation, fake_runner, tmp_path, polygon_layer):
     segmentation(
         BANDS=[3, 2, 1],
@@ -66,6 +74,7 @@ def test_loaded_results_are_named_and_styled(segmentation, project):
     tint, edge = symbols["open water"].symbolLayers()
     assert tint.color().name() == edge.color().name() == "#1f78b4"
     assert tint.color().alpha() < edge.color().alpha() == 255
+    assert edge.drawInsidePolygon()  # else neighbours would draw theirs over it
 
 
 def test_files_bring_their_styles_and_the_record(segmentation, tmp_path, drawn):

@@ -37,7 +37,7 @@ class WhenTilesCome(QgsProcessingFeedback):
 
 
 def detect(feedback=None, **parameters):
-    """Run the algorithm as scripts do, and return its results."""
+    """Detect objects as scripts do, and return the results."""
     return processing.run("lwganet:detectobjects", parameters, feedback=feedback)
 
 

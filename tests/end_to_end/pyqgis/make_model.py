@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Write a model of the graphical modeler that detects objects and puts a buffer around them."""
+"""Write a model of the graphical modeler that runs algorithms and puts a buffer around the polygons of each."""
 
+import json
 import sys
 
 import in_qgis  # noqa: F401  starts QGIS
@@ -14,34 +15,36 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
 )
 
-DETECT = {"MODEL": "detect-ucm-l0", "THRESHOLD": 0.05, "DEVICE": "cpu", "PRECISION": "auto"}
 BUFFER = {"DISTANCE": 5, "SEGMENTS": 5, "END_CAP_STYLE": 0, "JOIN_STYLE": 0, "MITER_LIMIT": 2, "DISSOLVE": False}
 
 
-def child(name, algorithm, source, fixed):
+def child(name, algorithm, sources, fixed):
     """A step of the model."""
     step = QgsProcessingModelChildAlgorithm(algorithm)
     step.setChildId(name)
-    step.addParameterSources("INPUT", [source])
-    for parameter, value in fixed.items():
-        step.addParameterSources(parameter, [QgsProcessingModelChildParameterSource.fromStaticValue(value)])
+    values = {key: QgsProcessingModelChildParameterSource.fromStaticValue(value) for key, value in fixed.items()}
+    for parameter, source in {**values, **sources}.items():
+        step.addParameterSources(parameter, [source])
     return step
 
 
-path = sys.argv[1]
-model = QgsProcessingModelAlgorithm("detect and buffer")
-model.addModelParameter(QgsProcessingParameterRasterLayer("IMAGE", "Image"), QgsProcessingModelParameter("IMAGE"))
-image = QgsProcessingModelChildParameterSource.fromModelParameter("IMAGE")
-model.addChildAlgorithm(child("detect", "lwganet:detectobjects", image, DETECT))
-objects = QgsProcessingModelChildParameterSource.fromChildOutput("detect", "OUTPUT")
-buffer = child("buffer", "native:buffer", objects, BUFFER)
-output = QgsProcessingModelOutput("buffered", "buffered")
-output.setChildId("buffer")
-output.setChildOutputName("OUTPUT")
-buffer.setModelOutputs({"buffered": output})
-model.addChildAlgorithm(buffer)
+path, images, steps = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+model = QgsProcessingModelAlgorithm("look and buffer")
+for image in images:
+    model.addModelParameter(QgsProcessingParameterRasterLayer(image, image), QgsProcessingModelParameter(image))
+for name, (algorithm, inputs, settings, polygons) in steps.items():
+    sources = {key: QgsProcessingModelChildParameterSource.fromModelParameter(image) for key, image in inputs.items()}
+    model.addChildAlgorithm(child(name, algorithm, sources, settings))
+    found = QgsProcessingModelChildParameterSource.fromChildOutput(name, polygons)
+    buffer = child(f"buffer_{name}", "native:buffer", {"INPUT": found}, BUFFER)
+    output = QgsProcessingModelOutput(name, name)
+    output.setChildId(f"buffer_{name}")
+    output.setChildOutputName("OUTPUT")
+    buffer.setModelOutputs({name: output})
+    model.addChildAlgorithm(buffer)
 model.toFile(path)
 saved = QgsProcessingModelAlgorithm()
 saved.fromFile(path)
 saved.initAlgorithm()
-tell(destination=next(each.name() for each in saved.destinationParameterDefinitions()))
+names = [each.name() for each in saved.destinationParameterDefinitions()]
+tell(**{task: next(name for name in names if name.lower().rpartition(":")[2] == task) for task in steps})
