@@ -204,5 +204,5 @@ def _summary(counts: Counter, left_out: int) -> str:
     """What was found, in a line."""
     by_class = ", ".join(f"{name} {count}" for name, count in counts.most_common())
     noun = "scene" if counts.total() == 1 else "scenes"
-    without = f" {left_out} left out for lack of data." if left_out else ""
+    without = f" {left_out} left out: beyond the raster or without data." if left_out else ""
     return (f"Classified {counts.total()} {noun}: {by_class}." if counts else "Classified no scene.") + without
