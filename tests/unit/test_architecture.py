@@ -41,6 +41,7 @@ ALLOWED = {
         {
             "model_runner.evaluation",
             "model_runner.reports",
+            "model_runner.training.datasets",
             "model_runner.metrics",
             "model_runner.inference",
             "model_runner.features",
@@ -48,6 +49,7 @@ ALLOWED = {
             "model_runner.rotated_boxes",
             "model_runner.contract",
             "model_runner.errors",
+            "model_runner.report",
         },
     ),
     "model_runner/model_store": (
