@@ -99,7 +99,7 @@ class MapTally:
             *example_sections(
                 self._gallery,
                 legend({each.name: each.colour for each in self._card.classes}),
-                legend({f"in the last picture: {name}": colour for name, colour in shown.items()}),
+                legend(shown, "In the last picture:"),
             ),
         )
 

@@ -65,7 +65,8 @@ def line_chart(
             HEIGHT - BOTTOM - (y - y_from) / (y_to - y_from) * (HEIGHT - TOP - BOTTOM),
         )
 
-    drawn = [*_grid(place, (x_from, x_to), (y_from, y_to)), *_names(x_label, y_label)]
+    whole = x_range is None and all(x.is_integer() for x, _ in points)
+    drawn = [*_grid(place, (x_from, x_to), (y_from, y_to), whole), *_names(x_label, y_label)]
     for each, kept in curves:
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in kept)
         width = 2.6 if each.bold else 1.5
@@ -104,10 +105,10 @@ def bar_chart(title: str, values: Mapping[str, float], colour: str = COLOURS[0],
     return _figure(title, height, drawn, {})
 
 
-def legend(names: Mapping[str, str]) -> str:
-    """Names with their colours."""
+def legend(names: Mapping[str, str], before: str = "") -> str:
+    """Names with their colours, after a word of what they are."""
     entries = (f'<span><i style="background:{colour}"></i>{escape(name)}</span> ' for name, colour in names.items())
-    return f'<div class="legend">{"".join(entries)}</div>'
+    return f'<div class="legend">{escape(before)} {"".join(entries)}</div>'
 
 
 def _figure(title: str, height: int, drawn: Sequence[str], names: Mapping[str, str]) -> str:
@@ -143,15 +144,18 @@ def _round_step(span: float) -> float:
 
 
 def _grid(
-    place: Callable[[float, float], tuple[float, float]], x_range: tuple[float, float], y_range: tuple[float, float]
+    place: Callable[[float, float], tuple[float, float]],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    whole: bool,
 ) -> list[str]:
     drawn = []
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for value in _ticks(*y_range):
+    for value in _ticks(*y_range, False):
         _, y = place(x_range[0], value)
         drawn.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" class="grid"/>')
         drawn.append(f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{value:.6g}</text>')
-    for value in _ticks(*x_range):
+    for value in _ticks(*x_range, whole):
         x, _ = place(value, y_range[0])
         drawn.append(f'<line x1="{x:.1f}" y1="{bottom}" x2="{x:.1f}" y2="{bottom + 4}" class="axis"/>')
         drawn.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{value:.6g}</text>')
@@ -167,7 +171,7 @@ def _names(x_label: str, y_label: str) -> list[str]:
     ]
 
 
-def _ticks(least: float, most: float) -> list[float]:
-    step = _round_step(most - least)
+def _ticks(least: float, most: float, whole: bool) -> list[float]:
+    step = max(_round_step(most - least), 1.0 if whole else 0.0)
     first = ceil(least / step - 1e-9)
     return [number * step for number in range(first, floor(most / step + 1e-9) + 1)]

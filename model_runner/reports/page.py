@@ -102,7 +102,7 @@ def facts(pairs: Mapping[str, Any]) -> str:
     rows = (
         f"<tr><td>{escape(name)}</td><td>{escape(tell(value))}</td></tr>"
         for name, value in pairs.items()
-        if value is not None and value != ""
+        if value is not None and value != "" and value != ()
     )
     return f'<table class="facts">{"".join(rows)}</table>'
 

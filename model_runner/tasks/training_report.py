@@ -93,7 +93,7 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
         "data": str(folder.resolve()),
         "fingerprint of the data (SHA-256)": fingerprint(folder),
         "resolution": card.resolution and f"{card.resolution.best:g} m a pixel",
-        "last epoch": course.last_epoch,
+        "last epoch": None if course.last_epoch is None else int(course.last_epoch),
         "duration": _duration(seconds),
         "finished": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "torch": torch.__version__,
