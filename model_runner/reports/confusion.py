@@ -6,6 +6,7 @@ from html import escape
 
 from model_runner.reports.page import tell
 
+MANY_CLASSES = 12  # from which the table is set small
 FEW = 10_000  # up to which counts are told; beyond, shares of the row
 
 
@@ -18,7 +19,9 @@ def confusion_matrix_table(names: Sequence[str], matrix: Sequence[Sequence[int]]
         counted: what is counted, such as "pixels".
     """
     as_shares = max((count for row in matrix for count in row), default=0) > FEW
-    head = "".join(f"<th><span>{escape(name)}</span></th>" for name in names)
+    upright = (*names, f"labelled {counted}")
+    height = 0.66 * max(map(len, upright))  # the letters are turned
+    head = "".join(f'<th><div style="height:{height:.1f}em"><span>{escape(name)}</span></div></th>' for name in upright)
     rows = []
     for number, (name, row) in enumerate(zip(names, matrix, strict=True)):
         total = sum(row)
@@ -28,10 +31,11 @@ def confusion_matrix_table(names: Sequence[str], matrix: Sequence[Sequence[int]]
         ]
         rows.append(f"<tr><th>{escape(name)}</th>{''.join(cells)}<td>{tell(total)}</td></tr>")
     told = f"per cent of the labelled {counted} of the row" if as_shares else f"number of {counted}"
+    kind = "matrix many" if len(names) >= MANY_CLASSES else "matrix"
     return (
         f'<p class="note">Labelled classes in rows, found ones in columns: {escape(told)}; green is right, orange '
-        f'wrong, the stronger the larger its share of the row.</p><div class="scroll"><table class="matrix"><thead>'
-        f"<tr><th>labelled \\ found</th>{head}<th><span>labelled {escape(counted)}</span></th></tr></thead>"
+        f'wrong, the stronger the larger its share of the row.</p><div class="scroll"><table class="{kind}"><thead>'
+        f"<tr><th>labelled \\ found</th>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

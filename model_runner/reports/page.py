@@ -35,7 +35,13 @@ th:first-child, td:first-child { text-align: left; padding-left: 0.1em; }
 .facts td:first-child { color: var(--faint); white-space: nowrap; word-break: normal; }
 .matrix td, .matrix th { padding: 0.3em 0.5em; min-width: 2.2em; text-align: center; border: 1px solid var(--line); }
 .matrix th:first-child { text-align: right; }
-.matrix thead th span { -webkit-writing-mode: vertical-rl; writing-mode: vertical-rl; white-space: nowrap; }
+.matrix.many { font-size: 0.76em; }
+.matrix.many td, .matrix.many th { padding: 0.25em 0.3em; min-width: 1.9em; }
+.matrix thead th { vertical-align: bottom; }
+.matrix thead div { position: relative; width: 1.5em; margin: 0 auto; }
+.matrix thead span { position: absolute; left: 1.25em; bottom: 0; white-space: nowrap; line-height: 1;
+  -webkit-transform-origin: 0 100%; transform-origin: 0 100%; -webkit-transform: rotate(-90deg);
+  transform: rotate(-90deg); }
 figure { display: inline-block; vertical-align: top; margin: 0.6em 18px 0.8em 0; max-width: 100%; }
 figure h3 { margin: 0 0 0.2em; }
 svg { display: block; max-width: 100%; }
@@ -47,7 +53,7 @@ svg .axis { stroke: var(--faint); stroke-width: 1; }
 .legend i { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.35em; border-radius: 2px; }
 .example { display: inline-block; vertical-align: top; margin: 0 0 1.6em; max-width: 100%;
   page-break-inside: avoid; break-inside: avoid; }
-.example h3 { margin: 0; overflow-wrap: anywhere; }
+.example h3, .example .note { margin: 0 12px 0 0; overflow-wrap: anywhere; word-break: break-word; }
 .panel { display: inline-block; vertical-align: top; margin: 0.4em 8px 0 0; }
 .panel img { display: block; width: 216px; border-radius: 3px; }
 .panel span { color: var(--faint); font-size: 0.82em; }
