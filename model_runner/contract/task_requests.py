@@ -208,11 +208,11 @@ class FinetuneRequest:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """Measure a model on a labelled dataset."""
+    """Measure a model on a labelled dataset, or on a raster with a reference layer, and write a report."""
 
     task: str = option("what the model does", choices=TASKS)
-    data: str = option("dataset folder", metavar="DIR")
-    output: str = option("folder for metrics.json", metavar="DIR")
+    data: str = option("dataset folder, or a raster that --reference labels", metavar="DATA")
+    output: str = option("folder for the report, the figures and the layer of errors", metavar="DIR")
     model: str = option("id of the model (see 'models list')", "")
     split: str = option("part of the dataset to measure on, when it has parts", "val")
     iou: float = option("detect: overlap from which a detection counts as found", 0.5)
@@ -221,11 +221,37 @@ class EvaluateRequest:
         "on); change: probability from which a pixel has changed (default: the model's)",
         None,
     )
+    reference: Optional[str] = option(
+        "file of labelled polygons for a raster; for segment and change also a raster of class numbers", None
+    )
+    class_field: str = option("the reference's field with the names of classes", "class_name")
+    reference_class: Optional[str] = option("class of all polygons of the reference, instead of a field", None)
+    where: Optional[str] = option("which features of the reference count, as in SQL", None)
+    background: Optional[str] = option(
+        "segment: class of what no polygon covers (default: the only one that no polygon has; if there are several, "
+        "such pixels do not count)",
+        None,
+    )
+    after: Optional[str] = option("change: the raster of the later date", None)
+    extent: Optional[tuple[float, ...]] = option("xmin,ymin,xmax,ymax of the part of the raster to use", None)
+    area: Optional[str] = option("file of polygons outside of which nothing counts", None)
+    resolution: Optional[float] = option("ground resolution to work at, in metres per pixel", None)
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Bring lists from JSON back to tuples and check the values."""
+        if self.extent is not None:
+            object.__setattr__(self, "extent", tuple(self.extent))
         _refuse_unknown_task("Evaluation", self.task)
+        for name in ("after", "area", "extent", "resolution", "where", "reference_class", "background"):
+            _refuse_unless(
+                self.reference is not None or getattr(self, name) is None,
+                f"{name.replace('_', ' ').capitalize()} is for a raster with a reference; name the reference too.",
+            )
+        _refuse_unless(
+            (self.task == "change" and self.reference is not None) == (self.after is not None),
+            "Change is measured between two rasters: name the earlier one as data and the later one as after.",
+        )
         _refuse_share("overlap (IoU)", self.iou)
         _refuse_share("threshold", self.threshold)
 

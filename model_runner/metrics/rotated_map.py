@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from model_runner.rotated_boxes.overlap import pairwise_iou
+from model_runner.metrics.detection import Overlaps, curve_of, judge, overlaps
 
 Method = Literal["voc07", "area"]
 LEVELS = 11
@@ -29,15 +29,6 @@ class RotatedMap(NamedTuple):
     recall: tuple[float, ...]
     ground_truths: tuple[int, ...]
     detections: tuple[int, ...]
-
-
-class _Judged(NamedTuple):
-    """Detections (n,) of any images: their scores and classes, and which of them are right, and which wrong."""
-
-    scores: Tensor
-    labels: Tensor
-    right: Tensor
-    wrong: Tensor
 
 
 def average_precision(recall: Tensor, precision: Tensor, method: Method) -> float:
@@ -80,57 +71,28 @@ def rotated_map(
         iou: the least overlap of a right detection.
         method: see ``average_precision``.
     """
-    images = [_judge(*found, *truth, iou) for found, truth in zip(detections, ground_truths, strict=True)]
-    judged = _Judged(*(torch.cat(parts) for parts in zip(*images, strict=True)))
-    truth_labels = torch.cat([labels[~difficult] for _, labels, difficult in ground_truths])
-    truth_counts = torch.bincount(truth_labels, minlength=class_count).tolist()
-    curves = [_curve(judged, number, count) for number, count in enumerate(truth_counts)]
+    images = [overlaps(*found, *truth) for found, truth in zip(detections, ground_truths, strict=True)]
+    return average_precisions(images, class_count, iou, method)
+
+
+def average_precisions(images: Sequence[Overlaps], class_count: int, iou: float, method: Method) -> RotatedMap:
+    """As ``rotated_map``, from overlaps that are known already: of several IoUs each is cheap."""
+    judged = [judge(image, iou) for image in images]
+    counted = torch.cat([image.object_labels[~image.difficult] for image in images])
+    counts = torch.bincount(counted, minlength=class_count).tolist()
+    curves = [curve_of(images, judged, number) for number in range(class_count)]
     precisions = [
-        average_precision(*curve, method) if count else float("nan")
-        for curve, count in zip(curves, truth_counts, strict=True)
+        average_precision(curve.recall, curve.precision, method) if count else float("nan")
+        for curve, count in zip(curves, counts, strict=True)
     ]
+    labels = torch.cat([image.labels for image in images])
     return RotatedMap(
         mean=float(torch.tensor(precisions, dtype=torch.float64).nanmean()),
         per_class=tuple(precisions),
         recall=tuple(
-            (float(recall[-1]) if len(recall) else 0.0) if count else float("nan")
-            for (recall, _), count in zip(curves, truth_counts, strict=True)
+            (float(curve.recall[-1]) if len(curve.recall) else 0.0) if count else float("nan")
+            for curve, count in zip(curves, counts, strict=True)
         ),
-        ground_truths=tuple(truth_counts),
-        detections=tuple(torch.bincount(judged.labels, minlength=class_count).tolist()),
+        ground_truths=tuple(counts),
+        detections=tuple(torch.bincount(labels, minlength=class_count).tolist()),
     )
-
-
-def _judge(
-    boxes: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    truth_boxes: Tensor,
-    truth_labels: Tensor,
-    difficult: Tensor,
-    iou: float,
-) -> _Judged:
-    """The detections of one image, best score first, judged by its objects."""
-    order = scores.argsort(descending=True, stable=True)
-    boxes, scores, labels = boxes[order], scores[order], labels[order]
-    if not len(truth_boxes):
-        return _Judged(scores, labels, torch.zeros_like(labels, dtype=torch.bool), torch.ones_like(labels, dtype=bool))
-    overlap = pairwise_iou(boxes.double(), truth_boxes.double())
-    overlap = overlap.masked_fill(labels[:, None] != truth_labels, -1)
-    best, matched = overlap.max(1)
-    meets = best >= iou
-    # of the detections that meet an object the first one claims it
-    place = torch.arange(len(boxes)).masked_fill(~meets, len(boxes))
-    first = torch.full((len(truth_boxes),), len(boxes)).scatter_reduce(0, matched, place, "amin")
-    counts = ~(meets & difficult[matched])
-    right = meets & counts & (first[matched] == place)
-    return _Judged(scores, labels, right, counts & ~right)
-
-
-def _curve(judged: _Judged, label: int, truth_count: int) -> tuple[Tensor, Tensor]:
-    """Recall and precision (n,) float64 of a class when the detections are taken one by one, best score first."""
-    chosen = (judged.labels == label).nonzero()[:, 0]
-    chosen = chosen[judged.scores[chosen].argsort(descending=True, stable=True)]
-    right = judged.right[chosen].double().cumsum(0)
-    wrong = judged.wrong[chosen].double().cumsum(0)
-    return right / max(truth_count, 1), right / (right + wrong).clamp(min=1)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.errors import InputError, ModelError
+from model_runner.errors import Cancelled, InputError, ModelError
 from model_runner.model_store.store import find_folder, install_folder, network_of, open_model, save_model
 from model_runner.report import Report
+from model_runner.tasks.training_report import write_training_report
 from model_runner.training.fit import fit, seed_everything
 from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
 
@@ -40,13 +41,18 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
     _refuse_other_content(output, request.resume)
     seed_everything(request.seed)
     card, network = _starting_point(request, model_id, report)
-    fitted = fit(network, card, request, report)
+    try:
+        fitted = fit(network, card, request, report)
+    except Cancelled:
+        write_training_report(request, card, began, report)
+        raise
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
     card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
     save_model(card, fitted.state, output)
     _, installed = install_folder(output, model_id)
     numbers = {**figures, "seconds": round(time.perf_counter() - began, 1)}
-    return Finished(job="", outputs={"model": str(installed), "folder": str(output)}, numbers=numbers)
+    page = write_training_report(request, card, began, report)
+    return Finished(job="", outputs={"model": str(installed), "folder": str(output), **page}, numbers=numbers)
 
 
 def _refuse_other_content(output: Path, resume: bool) -> None:

@@ -35,6 +35,23 @@ ALLOWED = {
         },
     ),
     "model_runner/metrics": (ARRAYS, {"model_runner.metrics", "model_runner.rotated_boxes", "model_runner.errors"}),
+    "model_runner/reports": ({"numpy", "PIL"}, {"model_runner.reports"}),
+    "model_runner/evaluation": (
+        ARRAYS | RASTER,
+        {
+            "model_runner.evaluation",
+            "model_runner.reports",
+            "model_runner.training.datasets",
+            "model_runner.metrics",
+            "model_runner.inference",
+            "model_runner.features",
+            "model_runner.raster",
+            "model_runner.rotated_boxes",
+            "model_runner.contract",
+            "model_runner.errors",
+            "model_runner.report",
+        },
+    ),
     "model_runner/model_store": (
         {"torch", "numpy", "safetensors", "requests", "urllib3"},
         {

@@ -1,57 +1,102 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measure a model on a labelled dataset, in the way in which it is used."""
+"""Measure a model on labelled data, in the way in which it is used."""
 
 import json
 import math
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from model_runner.contract.messages import Finished
 from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.errors import InputError
+from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import choose_computer
 from model_runner.model_store.loaded import loaded_model
-from model_runner.raster.writer import atomic
 from model_runner.report import Report
+from model_runner.reports.page import tell
 from model_runner.tasks.evaluate.maps import measure_change, measure_segmentation
 from model_runner.tasks.evaluate.objects import measure_objects
+from model_runner.tasks.evaluate.page import evaluation_page
+from model_runner.tasks.evaluate.rasters import (
+    measure_raster_change,
+    measure_raster_objects,
+    measure_raster_scenes,
+    measure_raster_segmentation,
+)
 from model_runner.tasks.evaluate.scenes import measure_scenes
 
-MEASURES = {
+ON_DATASETS = {
     "detect": measure_objects,
     "segment": measure_segmentation,
     "change": measure_change,
     "classify": measure_scenes,
 }
+ON_RASTERS = {
+    "detect": measure_raster_objects,
+    "segment": measure_raster_segmentation,
+    "change": measure_raster_change,
+    "classify": measure_raster_scenes,
+}
+METRICS, PAGE = "metrics.json", "report.html"
 
 
 def evaluate(request: EvaluateRequest, report: Report) -> Finished:
-    """Compare what a model says with a dataset's labels and write ``metrics.json``.
+    """Compare what a model says with labels; write ``metrics.json``, ``report.html`` and what is right and wrong where.
 
     Raises:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop; no file is left.
     """
     began = time.perf_counter()
-    target = Path(request.output) / "metrics.json"
-    if target.exists():
-        raise InputError(f"{target} is there already; choose another output folder.")
+    output = Path(request.output)
+    for name in (METRICS, PAGE):
+        if (output / name).exists():
+            raise InputError(f"{output / name} is there already; choose another output folder.")
     computer = choose_computer(request.compute, report)
     card, network = loaded_model(request.model, request.task, computer.device)
-    figures = MEASURES[request.task](request, card, network, computer, report)
-    metrics = {
-        "model": card.id,
-        "weights_sha256": card.weights_sha256,
-        "data": str(Path(request.data).resolve()),
-        "split": request.split,
-        **_rounded(figures),
-        "seconds": round(time.perf_counter() - began, 1),
+    measures = ON_DATASETS if request.reference is None else ON_RASTERS
+    with _arriving_whole(output) as folder:
+        measured: Measured = measures[request.task](request, card, network, computer, folder, report)
+        seconds = round(time.perf_counter() - began, 1)
+        figures = _rounded(measured.figures)
+        metrics = {
+            "model": card.id,
+            "weights_sha256": card.weights_sha256,
+            "data": str(Path(request.data).resolve()),
+            "split": request.split if request.reference is None else None,
+            "reference": request.reference and str(Path(request.reference).resolve()),
+            **figures,
+            "seconds": seconds,
+        }
+        text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
+        (folder / METRICS).write_text(text, encoding="utf-8")
+        page = evaluation_page(request, card, computer, measured, seconds)
+        (folder / PAGE).write_text(page, encoding="utf-8")
+    told = ", ".join(f"{name} {tell(measured.figures[name])}" for name in measured.main)
+    report.log("info", f"{card.id}: {told}.")
+    numbers = {
+        key: value for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(target) as unfinished:
-        unfinished.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
-    return Finished(job="", outputs={"metrics": str(target)}, numbers=numbers)
+    files = {"report": PAGE, "metrics": METRICS, **measured.files}
+    return Finished(job="", outputs={name: str(output / file) for name, file in files.items()}, numbers=numbers)
+
+
+@contextmanager
+def _arriving_whole(output: Path) -> Iterator[Path]:
+    """Yield an empty folder, whose content is in ``output`` when the block ends well; else nothing is left."""
+    parent = next(each for each in output.absolute().parents if each.exists())
+    try:
+        with TemporaryDirectory(prefix=".unfinished-", dir=parent) as folder:
+            yield Path(folder)
+            output.mkdir(parents=True, exist_ok=True)
+            for path in sorted(Path(folder).iterdir()):
+                os.replace(path, output / path.name)
+    except OSError as error:
+        raise InputError(f"The results cannot be written to {output}: {error.strerror or error}.") from error
 
 
 def _rounded(figures: dict) -> dict:

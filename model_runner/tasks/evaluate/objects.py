@@ -1,67 +1,68 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Detectors measured tile by tile, merged, over whole images."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest, Tiling
+from model_runner.evaluation.measured import Measured
+from model_runner.evaluation.objects import ObjectTally, Truth
+from model_runner.features import write_vector
 from model_runner.inference.computing import Computer
 from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector
-from model_runner.metrics.rotated_map import RotatedMap, rotated_map
 from model_runner.raster.source import open_source
 from model_runner.report import Report
+from model_runner.reports.examples import Gallery
+from model_runner.training.datasets.images import read_image
 from model_runner.training.datasets.objects import DotaDataset
 
 LOWEST_SCORE = 0.05
+LAYER = "outcomes.gpkg"
+MAIN = ("mAP50", "mAP75", "F1", "best threshold")
 
 
 def measure_objects(
-    request: EvaluateRequest, card: ModelCard, network: nn.Module, computer: Computer, report: Report
-) -> dict[str, Any]:
+    request: EvaluateRequest, card: ModelCard, network: nn.Module, computer: Computer, folder: Path, report: Report
+) -> Measured:
     """Mean average precision, and of each class; every image is looked at without change of its resolution.
 
     Raises:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop.
     """
-    threshold = LOWEST_SCORE if request.threshold is None else request.threshold
+    lowest, shown = thresholds(request, card)
     samples = DotaDataset(Path(request.data), request.split, card.class_names)
-    found, truth = [], []
+    tally = ObjectTally(card, request.iou, shown, Gallery())
     for number, path in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
-        collector = DetectionCollector(threshold, card.merge_iou)
+        collector = DetectionCollector(lowest, card.merge_iou)
         with open_source(str(path), band_count=len(card.bands)) as source:
-            merged, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
-        found.append(merged)
-        sample = samples[number]
-        truth.append((sample.boxes, sample.labels, sample.difficult))
+            found, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
+        truth = Truth(*samples.labelled_objects(number))
+        errors = tally.add(path.name, found, truth, source.grid)
+        tally.offer(path.name, partial(picture, path), found, truth, errors)
     report.progress("images", len(samples), len(samples))
-
-    by_area = rotated_map(found, truth, len(card.class_names), request.iou, "area")
-    by_levels = rotated_map(found, truth, len(card.class_names), request.iou, "voc07")
-    return {
-        "images": len(samples),
-        "iou": request.iou,
-        "threshold": threshold,
-        "mAP (area)": by_area.mean,
-        "mAP (VOC07)": by_levels.mean,
-        "classes": _class_figures(card.class_names, by_area, by_levels),
-    }
+    return measured_objects(tally, lowest, folder)
 
 
-def _class_figures(names: tuple[str, ...], by_area: RotatedMap, by_levels: RotatedMap) -> dict[str, dict[str, Any]]:
-    return {
-        name: {
-            "AP (area)": by_area.per_class[index],
-            "AP (VOC07)": by_levels.per_class[index],
-            "recall": by_area.recall[index],
-            "objects": by_area.ground_truths[index],
-            "detections": by_area.detections[index],
-        }
-        for index, name in enumerate(names)
-    }
+def thresholds(request: EvaluateRequest, card: ModelCard) -> tuple[float, float]:
+    """The smallest score that counts, and that from which detections are shown."""
+    return (LOWEST_SCORE, card.threshold) if request.threshold is None else (request.threshold,) * 2
+
+
+def measured_objects(tally: ObjectTally, lowest: float, folder: Path) -> Measured:
+    """What a tally found out, its layer written."""
+    write_vector(folder / LAYER, tally.outcomes(), "outcomes")
+    figures = {**tally.figures(), "threshold": lowest}
+    return Measured(figures, MAIN, tally.sections(), {"outcomes": LAYER})
+
+
+def picture(path: Path) -> np.ndarray:
+    """An image uint8 (h, w, 3)."""
+    return read_image(path).permute(1, 2, 0).numpy()

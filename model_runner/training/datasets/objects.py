@@ -108,6 +108,10 @@ class DotaDataset(Dataset[Sample]):
         path = self.paths[index]
         return Sample(read_image(path), *self._annotations[index], path.stem)
 
+    def labelled_objects(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The boxes, labels and difficulties of an image, as in ``Sample``, without its pixels."""
+        return tuple(self._annotations[index])
+
     def _annotation(self, label_path: Path | None) -> _Annotation:
         """The objects of one label file; none without a file."""
         objects = [] if label_path is None else list(_read_labels(label_path))

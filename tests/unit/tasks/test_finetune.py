@@ -4,6 +4,7 @@
 import json
 from dataclasses import replace
 
+import geopandas
 import numpy as np
 import pytest
 import torch
@@ -162,7 +163,17 @@ def test_evaluation_measures_a_model_as_it_is_used(request_of, tmp_path):
     report = tmp_path / "report"
     finished = evaluate(EvaluateRequest("detect", request.data, str(report), "my-courts"), Report())
     metrics = json.loads((report / "metrics.json").read_text())
-    assert finished.outputs == {"metrics": str(report / "metrics.json")}
+    assert finished.outputs == {
+        "report": str(report / "report.html"),
+        "metrics": str(report / "metrics.json"),
+        "outcomes": str(report / "outcomes.gpkg"),
+    }
+    outcomes = geopandas.read_file(report / "outcomes.gpkg")
+    found = (outcomes["outcome"] == "true").sum()
+    assert found + (outcomes["outcome"] == "missed").sum() == 2
+    assert metrics["at the shown threshold"]["recall"] == found / 2
+    assert set(outcomes["reference_class"].dropna()) <= {"court"}
+    assert (outcomes[outcomes["outcome"] == "true"]["iou"] >= 0.5).all()
     assert metrics["images"] == 2
     assert metrics["classes"]["court"]["objects"] == 2
     assert metrics["mAP (area)"] == pytest.approx(trained.numbers["mAP50"], abs=1e-4)

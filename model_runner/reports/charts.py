@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Curves and bars as inline SVG."""
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from math import ceil, floor, isfinite, log10
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 440, 270
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 10, 40
+MOST_POINTS = 240  # of a curve
+TICKS = 5
+# Okabe and Ito's colours, which those who are colour-blind tell apart; legible on white and on black
+COLOURS = ("#0a8fcf", "#e06c00", "#009e73", "#cc6699", "#b8960c", "#56b4e9", "#d04a35", "#7f7f7f")
+
+
+class Series(NamedTuple):
+    """A curve: its name, its points in rising or falling order of x, its colour, and whether it stands out."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    bold: bool = False
+
+
+class Mark(NamedTuple):
+    """A point that is named."""
+
+    x: float
+    y: float
+    text: str
+
+
+def line_chart(
+    title: str,
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+    mark: Mark | None = None,
+) -> str:
+    """Curves over one another; points that are not finite are left out, and nothing is drawn where there are none.
+
+    Args:
+        title: plain text.
+        series: the curves; bold ones are drawn last.
+        x_label: what is counted to the right.
+        y_label: what is counted upwards.
+        x_range: from and to; None is as far as the points reach.
+        y_range: the same.
+        mark: a point of them.
+    """
+    curves = [(each, _thinned(each)) for each in sorted(series, key=lambda each: each.bold)]
+    points = [point for _, each in curves for point in each]
+    if not points:
+        return ""
+    x_from, x_to = x_range or _reach([x for x, _ in points])
+    y_from, y_to = y_range or _reach([y for _, y in points])
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (
+            LEFT + (x - x_from) / (x_to - x_from) * (WIDTH - LEFT - RIGHT),
+            HEIGHT - BOTTOM - (y - y_from) / (y_to - y_from) * (HEIGHT - TOP - BOTTOM),
+        )
+
+    whole = x_range is None and all(x.is_integer() for x, _ in points)
+    drawn = [*_grid(place, (x_from, x_to), (y_from, y_to), whole), *_names(x_label, y_label)]
+    for each, kept in curves:
+        path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in kept)
+        width = 2.6 if each.bold else 1.5
+        if len(kept) == 1:
+            x, y = place(*kept[0])
+            drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{width + 1}" fill="{each.colour}"/>')
+        drawn.append(
+            f'<polyline points="{path}" fill="none" stroke="{each.colour}" stroke-width="{width}" '
+            'stroke-linejoin="round"/>'
+        )
+    if mark is not None and isfinite(mark.x) and isfinite(mark.y):
+        x, y = place(mark.x, mark.y)
+        anchor, shift = ("end", -8) if x > WIDTH / 2 else ("start", 8)
+        drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" class="axis" fill="none" stroke-width="2"/>')
+        height = max(y - 8, TOP + 10)
+        drawn.append(f'<text x="{x + shift:.1f}" y="{height:.1f}" text-anchor="{anchor}">{escape(mark.text)}</text>')
+    names = {each.name: each.colour for each in series} if len(series) > 1 else {}
+    return _figure(title, HEIGHT, drawn, names)
+
+
+def bar_chart(title: str, values: Mapping[str, float], colour: str = COLOURS[0], x_to: float = 1.0) -> str:
+    """A bar for each value from 0 to ``x_to``, to the right; values that are not finite have none."""
+    if not values:
+        return ""
+    left, step = 130, 20
+    height = TOP + step * len(values) + 6
+    drawn = []
+    for number, (name, value) in enumerate(values.items()):
+        y = TOP + step * number
+        known = isfinite(value)
+        length = (WIDTH - left - 50) * min(max(value, 0), x_to) / x_to if known else 0
+        drawn.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{escape(name[:22])}</text>')
+        drawn.append(f'<rect x="{left}" y="{y + 3}" width="{length:.1f}" height="{step - 7}" fill="{colour}" rx="1"/>')
+        drawn.append(f'<text x="{left + length + 6:.1f}" y="{y + 13}">{f"{value:.3f}" if known else "–"}</text>')
+    drawn.append(f'<line x1="{left}" y1="{TOP}" x2="{left}" y2="{height - 6}" class="axis"/>')
+    return _figure(title, height, drawn, {})
+
+
+def legend(names: Mapping[str, str], before: str = "") -> str:
+    """Names with their colours, after a word of what they are."""
+    entries = (f'<span><i style="background:{colour}"></i>{escape(name)}</span> ' for name, colour in names.items())
+    return f'<div class="legend">{escape(before)} {"".join(entries)}</div>'
+
+
+def _figure(title: str, height: int, drawn: Sequence[str], names: Mapping[str, str]) -> str:
+    return (
+        f'<figure><h3>{escape(title)}</h3><svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'role="img" aria-label="{escape(title)}">{"".join(drawn)}</svg>{legend(names) if names else ""}</figure>'
+    )
+
+
+def _thinned(series: Series) -> list[tuple[float, float]]:
+    """The finite points of a curve, evenly chosen if there are many; the first and the last among them."""
+    points = [(float(x), float(y)) for x, y in zip(series.x, series.y, strict=True) if isfinite(x) and isfinite(y)]
+    if len(points) <= MOST_POINTS:
+        return points
+    step = (len(points) - 1) / (MOST_POINTS - 1)
+    return [points[round(number * step)] for number in range(MOST_POINTS)]
+
+
+def _reach(values: Sequence[float]) -> tuple[float, float]:
+    """A round range around values."""
+    least, most = min(values), max(values)
+    if least == most:
+        return (least - 0.5, most + 0.5) if least else (0.0, 1.0)
+    step = _round_step(most - least)
+    return floor(least / step) * step, ceil(most / step - 1e-9) * step
+
+
+def _round_step(span: float) -> float:
+    """1, 2 or 5 times a power of ten, of which about ``TICKS`` make the span."""
+    rough = span / TICKS
+    power = 10 ** floor(log10(rough))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+
+
+def _grid(
+    place: Callable[[float, float], tuple[float, float]],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    whole: bool,
+) -> list[str]:
+    drawn = []
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    for value in _ticks(*y_range, False):
+        _, y = place(x_range[0], value)
+        drawn.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" class="grid"/>')
+        drawn.append(f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{value:.6g}</text>')
+    for value in _ticks(*x_range, whole):
+        x, _ = place(value, y_range[0])
+        drawn.append(f'<line x1="{x:.1f}" y1="{bottom}" x2="{x:.1f}" y2="{bottom + 4}" class="axis"/>')
+        drawn.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{value:.6g}</text>')
+    drawn.append(f'<line x1="{LEFT}" y1="{bottom}" x2="{right}" y2="{bottom}" class="axis"/>')
+    return drawn
+
+
+def _names(x_label: str, y_label: str) -> list[str]:
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    return [
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>',
+        f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">{escape(y_label)}</text>',
+    ]
+
+
+def _ticks(least: float, most: float, whole: bool) -> list[float]:
+    step = max(_round_step(most - least), 1.0 if whole else 0.0)
+    first = ceil(least / step - 1e-9)
+    return [number * step for number in range(first, floor(most / step + 1e-9) + 1)]

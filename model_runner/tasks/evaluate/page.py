@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The report of an evaluation."""
+
+from datetime import datetime
+from pathlib import Path
+
+from model_runner.contract.folders import plugin_version
+from model_runner.contract.model_card import ModelCard
+from model_runner.contract.task_requests import EvaluateRequest
+from model_runner.evaluation.measured import Measured
+from model_runner.inference.computing import Computer
+from model_runner.reports.page import cards, facts, render_page, section
+
+DOING = {
+    "detect": "oriented detection",
+    "segment": "segmentation",
+    "change": "change detection",
+    "classify": "scene classification",
+}
+
+
+def evaluation_page(
+    request: EvaluateRequest, card: ModelCard, computer: Computer, measured: Measured, seconds: float
+) -> str:
+    """The page as HTML: main figures, what was measured, and the sections of the task."""
+    data = Path(request.data).resolve()
+    if request.reference is None:
+        lead = f"{DOING[request.task].capitalize()} by {card.id}, measured on {data.name} ({request.split})"
+    else:
+        lead = f"{DOING[request.task].capitalize()} by {card.id}, measured on {data.name}"
+        lead += f" against {Path(request.reference).name}"
+    told = {
+        "model": f"{card.id}: {card.title}",
+        "network": card.network,
+        "weights (SHA-256)": card.weights_sha256,
+        "data": str(data),
+        "part": request.split if request.reference is None else None,
+        "later raster": request.after and str(Path(request.after).resolve()),
+        "reference": request.reference and str(Path(request.reference).resolve()),
+        "features that count": request.where,
+        "extent": request.extent,
+        "area that counts": request.area,
+        "images": measured.figures.get("images"),
+        "objects": measured.figures.get("objects"),
+        "smallest score": measured.figures.get("threshold"),
+        "computed on": str(computer),
+        "duration": f"{seconds:.0f} s",
+        "finished": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "program": f"LWGANet for QGIS {plugin_version()}",
+        "the model learnt from": card.training_data,
+        "known limits": card.limits,
+    }
+    return render_page(
+        f"How well {card.id} does",
+        lead,
+        (
+            cards({name: measured.figures[name] for name in measured.main}),
+            *measured.sections,
+            section("What was measured", facts(told)),
+        ),
+    )

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The report of a training, in its output folder: how it went, what it learnt from and what the model sees."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from model_runner.contract.folders import plugin_version
+from model_runner.contract.model_card import WEIGHTS_FILE, ModelCard
+from model_runner.contract.task_requests import Compute, FinetuneRequest
+from model_runner.errors import RunnerError
+from model_runner.evaluation.objects import object_legend
+from model_runner.evaluation.showing import Model, example_images
+from model_runner.inference.computing import choose_computer
+from model_runner.model_store.store import network_of
+from model_runner.report import Report
+from model_runner.reports.charts import COLOURS, Series, bar_chart, legend, line_chart
+from model_runner.reports.examples import Example, show_examples
+from model_runner.reports.page import cards, facts, render_page, section, table
+from model_runner.reports.pictures import save_side_by_side
+from model_runner.training.datasets.maps import open_masks, open_pairs
+from model_runner.training.datasets.objects import DotaDataset
+from model_runner.training.datasets.scenes import SceneDataset
+from model_runner.training.log_file import Column, Course, read_course
+
+PAGE, EXAMPLES = "report.html", "examples"
+SHOWN = 8  # validation images
+MOST_CURVES = 8
+LABELLED = {"detect": "objects", "segment": "pixels", "change": "pixels", "classify": "scenes"}
+BLOCK = 2**20  # bytes that are read at once
+
+
+def write_training_report(request: FinetuneRequest, card: ModelCard, began: float, report: Report) -> dict[str, str]:
+    """Write ``report.html`` and, where there is a model already, ``examples/`` into the output folder of a training.
+
+    A training is not lost for want of a report: what hinders it is told, and nothing raised.
+
+    Args:
+        request: what was asked for.
+        card: of the model, with its figures if it has any.
+        began: when, by ``time.perf_counter``.
+        report: is told.
+
+    Returns:
+        The page's path under "report", or nothing where it could not be written.
+    """
+    output = Path(request.output)
+    try:
+        examples = _examples(request, card, output)
+        page = _page(request, card, examples, time.perf_counter() - began)
+        (output / PAGE).write_text(page, encoding="utf-8")
+    except (RunnerError, OSError) as error:
+        report.log("warning", f"The report of the training could not be written: {error}")
+        return {}
+    return {"report": str(output / PAGE)}
+
+
+def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[Example]:
+    """Validation images as the model sees them, each also written as a PNG; none before there is a model."""
+    if not (output / WEIGHTS_FILE).is_file():
+        return []
+    computer = choose_computer(Compute(request.device, request.precision), Report())
+    network = network_of(card)
+    network.load_state_dict(load_file(output / WEIGHTS_FILE))
+    model = Model(network.eval().to(computer.device), card, computer)
+    examples = example_images(model, Path(request.data), "val", SHOWN)
+    (output / EXAMPLES).mkdir(exist_ok=True)
+    for number, each in enumerate(examples, 1):
+        name = f"{number:02}_{Path(each.title.replace('/', '_')).stem}.png"
+        save_side_by_side(output / EXAMPLES / name, [picture for _, picture in each.panels])
+    return examples
+
+
+def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], seconds: float) -> str:
+    course, folder = read_course(Path(request.output)), Path(request.data)
+    figures = {name: value for name, value in card.metrics.items() if isinstance(value, int | float)}
+    main = {name: value for name, value in figures.items() if _class_of(name, card) is None}
+    counts = {split: count_labels(card, folder, split) for split in ("train", "val")}
+    explained = object_legend() if card.task == "detect" else ""
+    if card.task in ("segment", "change"):
+        explained = legend({each.name: each.colour for each in card.classes})
+    ending = "" if card.metrics else " It was stopped before its end."
+    told = {
+        "model": card.id,
+        "network": card.network,
+        "learnt from": card.training_data,
+        "data": str(folder.resolve()),
+        "fingerprint of the data (SHA-256)": fingerprint(folder),
+        "resolution": card.resolution and f"{card.resolution.best:g} m a pixel",
+        "last epoch": None if course.last_epoch is None else int(course.last_epoch),
+        "duration": _duration(seconds),
+        "finished": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "torch": torch.__version__,
+        "program": f"LWGANet for QGIS {plugin_version()}",
+    }
+    return render_page(
+        f"The training of {card.id}",
+        f"{card.network} learnt from {folder.name} in {_duration(seconds)}.{ending}",
+        (
+            cards(main) if main else "",
+            section("How it went", *_curves(course, card)),
+            section("Classes", _class_table(card, counts, figures), *_bars(card, figures)),
+            section(
+                "Validation images at random",
+                explained,
+                show_examples(examples),
+                note="As the model is used: tile by tile, at its own threshold.",
+            ),
+            section("What was trained on what", facts(told)),
+            section("Settings", facts(asdict(request))),
+        ),
+    )
+
+
+def _curves(course: Course, card: ModelCard) -> tuple[str, ...]:
+    whole = {name: each for name, each in course.figures.items() if _class_of(name, card) is None}
+    by_class = {name: each for name, each in course.figures.items() if _class_of(name, card) is not None}
+    losses = course.losses if len(course.losses) != 2 else {"loss": course.losses["loss"]}
+    return tuple(
+        line_chart(title, _series(columns, next(iter(card.metrics), "")), "epoch", "")
+        for title, columns in (
+            ("Loss on the training images", losses),
+            ("Figures on the validation images", whole),
+            ("Figures by class", by_class if len(by_class) <= MOST_CURVES else {}),
+            ("Learning rate", course.rates),
+        )
+        if columns
+    )
+
+
+def _series(columns: Mapping[str, Column], main: str) -> list[Series]:
+    """The sum of the losses, and the figure by which the best weights are chosen, stand out."""
+    return [
+        Series(name, column.epochs, column.values, COLOURS[number % len(COLOURS)], name in ("loss", main))
+        for number, (name, column) in enumerate(columns.items())
+    ]
+
+
+def _class_table(card: ModelCard, counts: dict[str, list[int]], figures: dict[str, float]) -> str:
+    kinds = _kinds(figures, card)
+    columns = ("class", *(f"{LABELLED[card.task]} in {split}" for split in counts), *kinds)
+    rows = (
+        (name, *(each[number] for each in counts.values()), *(figures.get(f"{kind} {name}") for kind in kinds))
+        for number, name in enumerate(card.class_names)
+    )
+    return table(columns, rows)
+
+
+def _bars(card: ModelCard, figures: dict[str, float]) -> tuple[str, ...]:
+    return tuple(
+        bar_chart(f"{kind} by class", {name: figures.get(f"{kind} {name}", float("nan")) for name in card.class_names})
+        for kind in _kinds(figures, card)
+    )
+
+
+def _class_of(name: str, card: ModelCard) -> str | None:
+    """The class that a figure such as "AP50 plane" is of; None if it is of all."""
+    return next((each for each in card.class_names if name.endswith(f" {each}")), None)
+
+
+def _kinds(figures: dict[str, float], card: ModelCard) -> list[str]:
+    """What is measured of each class, such as "AP50"."""
+    of = {name: _class_of(name, card) for name in figures}
+    return list(dict.fromkeys(name.removesuffix(f" {each}") for name, each in of.items() if each is not None))
+
+
+def count_labels(card: ModelCard, folder: Path, split: str) -> list[int]:
+    """How many objects, pixels or scenes of each class a split labels."""
+    count = len(card.classes)
+    if card.task == "classify":
+        labels = SceneDataset(folder, split, card.class_names).labels
+        return torch.bincount(torch.tensor(labels), minlength=count).tolist()
+    if card.task == "detect":
+        objects = DotaDataset(folder, split, card.class_names)
+        labels = (objects.labelled_objects(number)[1] for number in range(len(objects)))
+    else:
+        maps = open_pairs(folder, split) if card.task == "change" else open_masks(folder, split, card.class_names)
+        labels = (maps.read_labels(number).flatten() for number in range(len(maps)))
+    total = torch.zeros(count, dtype=torch.int64)
+    for each in labels:
+        total += torch.bincount(each.long(), minlength=256)[:count]
+    return total.tolist()
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over the names and the content of all files of a dataset; another order of reading changes nothing."""
+    whole = hashlib.sha256()
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        content = hashlib.sha256()
+        with path.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                content.update(block)
+        whole.update(f"{path.relative_to(folder).as_posix()}\0{content.hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import re
+from html.parser import HTMLParser
+from math import nan
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_runner.reports.charts import MOST_POINTS, Mark, Series, bar_chart, line_chart
+from model_runner.reports.confusion import confusion_matrix_table
+from model_runner.reports.examples import Example, Gallery, example_sections
+from model_runner.reports.page import cards, facts, render_page, section, tell
+from model_runner.reports.pictures import draw_polygons, paint_numbers
+
+VOID = {"meta", "img", "br"}
+
+
+class Balanced(HTMLParser):
+    """Refuses tags that are not closed in their order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open = []
+        self.sources = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_a_page_is_whole_in_itself_and_escapes_what_it_is_told():
+    picture = np.zeros((20, 30, 3), np.uint8)
+    gallery = Gallery(worst=1, at_random=1)
+    gallery.offer(1, lambda: Example("<a>.tif", "3 & 4", (("labelled", picture), ("found", picture))))
+    page = render_page(
+        "A <b> & c",
+        "lead",
+        (
+            cards({"mAP50": 0.5}),
+            facts({"model": "<script>", "nothing": None}),
+            line_chart("Loss", [Series("a<b", [0, 1], [2.0, nan], "#000000")], "epoch", "loss", mark=Mark(0, 2, "<")),
+            bar_chart("AP", {"x": 0.5, "y": nan}),
+            confusion_matrix_table(("<x>", "y"), [[3, 1], [0, 2]], "scenes"),
+            *example_sections(gallery),
+        ),
+    )
+    assert "<script" not in page
+    assert "nothing" not in page
+    sources = Balanced(page).sources
+    assert len(sources) == 2
+    assert all(source.startswith("data:image/") for source in sources)
+    assert "http" not in page
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6) | st.just(nan)), max_size=600))
+def test_every_point_of_a_curve_lies_on_its_chart(points):
+    x, y = [sorted(each[0] for each in points), [each[1] for each in points]]
+    chart = line_chart("any", [Series("a", x, y, "#000000")], "x", "y")
+    if not any(value == value for value in y):
+        assert chart == ""
+        return
+    drawn = re.search(r'polyline points="([^"]*)"', chart).group(1).split()
+    assert 1 <= len(drawn) <= MOST_POINTS
+    for point in drawn:
+        left, top = map(float, point.split(","))
+        assert -1 <= left <= 441
+        assert -1 <= top <= 271
+
+
+@given(st.lists(st.floats(0, 1), max_size=60), st.integers(0, 5), st.integers(0, 5))
+def test_a_gallery_keeps_the_worst_and_others_and_makes_no_picture_in_vain(badness, worst, at_random):
+    gallery = Gallery(worst, at_random)
+    for number, value in enumerate(badness):
+        gallery.offer(value, lambda number=number: Example(str(number), "", ()))
+    kept = [int(example.title) for example in gallery.worst]
+    expected = sorted((value for value in badness if value > 0), reverse=True)[:worst]
+    assert [badness[number] for number in kept] == expected
+    others = [int(example.title) for example in gallery.at_random]
+    assert len(others) == min(at_random, len(badness) - len(kept))
+    assert not set(kept) & set(others)
+
+
+def test_a_matrix_tells_counts_when_they_are_few_and_shares_when_many():
+    few = confusion_matrix_table(("a", "b"), [[3, 1], [0, 2]], "scenes")
+    assert re.findall(r'title="\d+">([^<]*)', few) == ["3", "1", "2"]
+    many = confusion_matrix_table(("a", "b"), [[30_000, 10_000], [0, 2]], "pixels")
+    assert re.findall(r'title="\d+">([^<]*)', many) == ["75.0", "25.0", "100.0"]
+
+
+def test_values_are_told_as_people_read_them():
+    assert [tell(each) for each in (None, nan, 0.12345, 12345, True, ("a", 1), 0.0, 2e-5)] == [
+        "–", "–", "0.123", "12\u202f345", "yes", "a, 1", "0.000", "2e-05",
+    ]  # fmt: skip
+    assert section("Empty", "") == ""
+
+
+def test_pictures_show_shapes_in_place_and_classes_in_their_colours():
+    image = np.full((64, 128, 3), 100, np.uint8)
+    drawn = draw_polygons(image, np.array([[[32, 16], [96, 16], [96, 48], [32, 48]]]), ["#ff0000"])
+    assert drawn.shape == (256, 512, 3)
+    assert drawn[64, 256].tolist() == [255, 0, 0]
+    assert drawn[128, 256].tolist() == [100, 100, 100]
+    numbers = np.zeros((64, 128), np.uint8)
+    numbers[:, 64:] = 255
+    painted = paint_numbers(image, numbers, ["#0000ff"])
+    assert painted[128, 10].tolist() == [45, 45, 185]
+    assert painted[128, 500].tolist() == [100, 100, 100]

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Models of which it is known what they find, measured on rasters against layers."""
+
+import json
+from types import SimpleNamespace
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import from_origin
+from shapely.geometry import box
+
+from model_runner.contract.model_card import Licence, ModelCard, ModelClass
+from model_runner.contract.task_requests import EvaluateRequest
+from model_runner.errors import InputError
+from model_runner.evaluation.maps import CONFUSED, FALSELY, MISSING, NOTHING, TRUE, outcome_numbers
+from model_runner.inference.detections import Detections
+from model_runner.report import Report
+from model_runner.tasks.evaluate import evaluate
+
+CRS, LEFT, TOP = "EPSG:32633", 500_000, 5_200_000
+SIDE = 200
+BRIGHT = (slice(20, 60), slice(30, 90))
+
+
+def ground(left, top, right, bottom):
+    """A rectangle given in pixels of the raster, which measure a metre."""
+    return box(LEFT + left, TOP - bottom, LEFT + right, TOP - top)
+
+
+def write_raster(path, bright=BRIGHT):
+    pixels = np.full((3, SIDE, SIDE), 20, np.uint8)
+    if bright:
+        pixels[(slice(None), *bright)] = 220
+    with rasterio.open(
+        path, "w", driver="GTiff", width=SIDE, height=SIDE, count=3, dtype="uint8", crs=CRS,
+        transform=from_origin(LEFT, TOP, 1, 1),
+    ) as raster:  # fmt: skip
+        raster.write(pixels)
+    return str(path)
+
+
+def write_layer(path, polygons, **fields):
+    geopandas.GeoDataFrame(fields, geometry=polygons, crs=CRS).to_crs(4326).to_file(path)
+    return str(path)
+
+
+def card_of(task, names):
+    classes = tuple(ModelClass(name) for name in names)
+    facts = {
+        "detect": "oriented_rcnn_l0",
+        "segment": "unetformer_l0",
+        "change": "a2net_l0",
+        "classify": "classifier_l0",
+    }
+    return ModelCard(
+        id="known", title="known", task=task, network=facts[task], classes=classes, tile_size=96, overlap=24,
+        threshold=0.5, licence=Licence("none"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def model(monkeypatch):
+    def use(task, names, network):
+        monkeypatch.setattr("model_runner.tasks.evaluate.loaded_model", lambda *chosen: (card_of(task, names), network))
+
+    return use
+
+
+def measured(task, raster, reference, output, **options):
+    request = EvaluateRequest(task, raster, str(output), "known", reference=reference, **options)
+    finished = evaluate(request, Report())
+    return finished, json.loads((output / "metrics.json").read_text())
+
+
+def bright_is_second(images):
+    bright = images.mean(1, keepdim=True)
+    return torch.cat((torch.zeros_like(bright), bright), 1)
+
+
+def test_classes_of_pixels_are_compared_with_polygons_and_with_a_raster(tmp_path, model):
+    model("segment", ("land", "water"), bright_is_second)
+    raster = write_raster(tmp_path / "image.tif")
+    lakes = write_layer(tmp_path / "lakes.gpkg", [ground(30, 20, 90, 50), ground(150, 150, 160, 170)], date=["a", "b"])
+    with pytest.raises(InputError, match=r"no field 'class_name'; name one of its fields \(date\)"):
+        measured("segment", raster, lakes, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+    finished, metrics = measured("segment", raster, lakes, tmp_path / "report", reference_class="water")
+    water = {"land": 200, "water": 1800}
+    assert metrics["confusion"] == {"land": {"land": SIDE**2 - 2600, "water": 600}, "water": water}
+    with rasterio.open(finished.outputs["outcomes"]) as outcomes:
+        numbers = outcomes.read(1)
+        assert outcomes.crs.to_string() == CRS
+    assert (numbers[30, 40], numbers[55, 40], numbers[160, 155], numbers[0, 0]) == (TRUE, FALSELY, MISSING, NOTHING)
+    assert "from column 0, row 0" in (tmp_path / "report" / "report.html").read_text()
+
+    _, again = measured("segment", raster, finished.outputs["found"], tmp_path / "itself")
+    assert again["mIoU"] == 1
+    _, one = measured("segment", raster, lakes, tmp_path / "one", reference_class="water", where="date = 'a'")
+    assert one["confusion"]["water"] == {"water": 1800}
+
+
+def test_changes_are_compared_with_polygons(tmp_path, model):
+    model("change", ("unchanged", "changed"), lambda before, after: (after - before).abs().mean(1, keepdim=True) - 1)
+    before, after = write_raster(tmp_path / "before.tif", None), write_raster(tmp_path / "after.tif")
+    changes = write_layer(tmp_path / "changes.gpkg", [ground(30, 20, 90, 60)])
+    _, metrics = measured("change", before, changes, tmp_path / "report", after=after)
+    assert metrics["F1"] == metrics["IoU"] == 1
+    with pytest.raises(InputError, match="name the earlier one as data and the later one as after"):
+        EvaluateRequest("change", before, str(tmp_path / "other"), "known", reference=changes)
+
+
+class Sees(torch.nn.Module):
+    """Finds one object where a tile is bright, one beside it, and one where nothing is."""
+
+    def __init__(self):
+        super().__init__()
+        self.roi_head = SimpleNamespace(score_threshold=0.0, nms_threshold=0.0)
+
+    def forward(self, images):
+        found = []
+        for image in images:
+            rows, columns = (image.mean(0) > 0.5).nonzero().unbind(1)
+            boxes = torch.zeros(0, 5)
+            if len(rows) and rows.max() < 90 and columns.max() < 94 and columns.min() > 0 and rows.min() > 0:
+                edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+                left, top, right, bottom = map(float, edges)
+                boxes = torch.tensor([[(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, 0]])
+            found.append(Detections(boxes, torch.full((len(boxes),), 0.9), torch.zeros(len(boxes), dtype=torch.int64)))
+        return found
+
+
+def test_objects_are_compared_with_polygons_and_those_outside_of_the_area_do_not_count(tmp_path, model):
+    model("detect", ("roof", "tank"), Sees())
+    raster = write_raster(tmp_path / "image.tif")
+    labelled = [ground(30, 22, 90, 60), ground(150, 150, 170, 160), ground(300, 300, 320, 320)]
+    roofs = write_layer(tmp_path / "roofs.gpkg", labelled, kind=["roof", "tank", "roof"])
+    finished, metrics = measured("detect", raster, roofs, tmp_path / "report", class_field="kind")
+    assert metrics["classes"]["roof"]["AP50"] == 1
+    assert metrics["classes"]["tank"]["AP50"] == 0
+    assert metrics["objects"] == 2
+    outcomes = geopandas.read_file(finished.outputs["outcomes"]).set_index("outcome")
+    assert outcomes.crs.to_string() == CRS
+    assert outcomes.loc["true", "class_name"] == "roof"
+    assert outcomes.loc["true", "iou"] == pytest.approx(38 / 40, abs=1e-3)
+    assert outcomes.loc["missed", "class_name"] == "tank"
+    assert outcomes.loc["missed"].geometry.symmetric_difference(labelled[1]).area < 0.5
+    area = write_layer(tmp_path / "area.gpkg", [ground(0, 0, 120, 120)])
+    _, less = measured("detect", raster, roofs, tmp_path / "less", class_field="kind", area=area)
+    assert less["objects"] == 1
+    wrong = write_layer(tmp_path / "wrong.gpkg", labelled[:1], class_name=["roof "])
+    with pytest.raises(InputError, match="the class 'roof ' is unknown; the model knows roof, tank"):
+        measured("detect", raster, wrong, tmp_path / "wrong")
+
+
+def test_kinds_of_scenes_are_compared_with_polygons(tmp_path, model):
+    def bright_or_not(images):
+        bright = images.mean((1, 2, 3))
+        return torch.stack((-bright, bright), 1)
+
+    model("classify", ("dark", "bright"), bright_or_not)
+    raster = write_raster(tmp_path / "image.tif")
+    zones = [ground(35, 25, 60, 50), ground(120, 120, 150, 150), ground(160, 20, 190, 50)]
+    places = write_layer(tmp_path / "zones.gpkg", zones, class_name=["bright", "dark", "bright"])
+    finished, metrics = measured("classify", raster, places, tmp_path / "report")
+    assert metrics["top-1"] == pytest.approx(2 / 3, abs=1e-4)
+    assert metrics["confusion"]["bright"] == {"dark": 1, "bright": 1}
+    assert geopandas.read_file(finished.outputs["outcomes"])["outcome"].tolist() == ["true", "true", "false"]
+
+
+def test_outcomes_of_pixels_without_a_background_are_right_or_of_another_class():
+    found, labels = np.array([[0, 1, 1]], np.uint8), np.array([[0, 0, 255]], np.uint8)
+    assert outcome_numbers(found, labels, None).tolist() == [[TRUE, CONFUSED, 255]]
