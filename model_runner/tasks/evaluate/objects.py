@@ -14,7 +14,7 @@ from model_runner.inference.detections import DetectionCollector
 from model_runner.metrics.rotated_map import RotatedMap, rotated_map
 from model_runner.raster.source import open_source
 from model_runner.report import Report
-from model_runner.training.datasets.objects import DotaDataset
+from model_runner.training.datasets.objects import ObjectDataset
 
 LOWEST_SCORE = 0.05
 
@@ -29,7 +29,7 @@ def measure_objects(
         Cancelled: the user asked to stop.
     """
     threshold = LOWEST_SCORE if request.threshold is None else request.threshold
-    samples = DotaDataset(Path(request.data), request.split, card.class_names)
+    samples = ObjectDataset(Path(request.data), request.split, card.class_names)
     found, truth = [], []
     for number, path in enumerate(samples.paths):
         report.check_cancelled()

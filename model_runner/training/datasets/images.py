@@ -2,7 +2,6 @@
 """The images of a dataset: where they lie, and their pixels."""
 
 import warnings
-from itertools import pairwise
 from pathlib import Path
 
 import rasterio
@@ -16,6 +15,7 @@ from model_runner.raster.bands import BandChoice, choose_bands
 from model_runner.raster.georeference import native_grid
 from model_runner.raster.handles import reading
 from model_runner.raster.pixels import read_pixels
+from model_runner.training.datasets.findings import Finding, Tell
 
 IMAGE_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg"}
 COLOUR_BANDS = 3
@@ -33,23 +33,26 @@ def find_images(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.stem, path.suffix))
 
 
-def find_named_images(folder: Path, layout: str) -> list[Path]:
-    """The images of a folder, sorted; no two of the same name, which would share their labels.
+def find_named_images(folder: Path, layout: str, tell: Tell) -> list[Path]:
+    """The images of a folder, sorted; of those that have the same name, which would share their labels, the first.
 
     Args:
         folder: holds the images.
         layout: which folders a dataset has, for the message.
+        tell: is told of images of the same name.
 
     Raises:
-        InputError: there is no such folder, it holds no images, or two have the same name.
+        InputError: there is no such folder, or it holds no images.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; a dataset has {layout} in it or in each split.")
-    paths = find_images(folder)
-    for path, following in pairwise(paths):
-        if path.stem == following.stem:
-            raise InputError(f"{path} and {following.name} would share one label file; rename one of them.")
-    return paths
+    found: dict[str, Path] = {}
+    for path in find_images(folder):
+        first = found.setdefault(path.stem, path)
+        if first is not path:
+            text = f"{first} and {path.name} would share one label file; rename one of them."
+            tell(Finding("same_name", str(path), text))
+    return list(found.values())
 
 
 def ground_resolution(image_path: Path) -> float | None:

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
 from model_runner.training.datasets.images import find_images, image_size, read_image
-from model_runner.training.datasets.splits import SPLITS
+from model_runner.training.datasets.splits import SPLITS, part_folder
 
 SEEN_SHARE = 224 / 256  # of a scene's shorter side, as published
 
@@ -51,8 +51,8 @@ class SceneDataset(Dataset[LabelledScene]):
     """
 
     def __init__(self, folder: Path, split: str, class_names: tuple[str, ...]) -> None:
-        root = folder / split if _has_splits(folder) else folder
-        folders = _class_folders(root)
+        root = part_folder(folder, split) if scene_splits(folder) else folder
+        folders = class_folders(root)
         unknown = [name for name in folders if name not in class_names]
         if unknown:
             raise InputError(
@@ -99,8 +99,8 @@ def find_scene_classes(folder: Path) -> tuple[str, ...]:
     Raises:
         InputError: there are less than two.
     """
-    roots = [folder / split for split in SPLITS if (folder / split).is_dir()] or [folder]
-    names = tuple(sorted({name for root in roots for name in _class_folders(root)}))
+    roots = [part_folder(folder, split) for split in scene_splits(folder)] or [folder]
+    names = tuple(sorted({name for root in roots for name in class_folders(root)}))
     if len(names) < 2:
         raise InputError(f"{folder} has {len(names)} class; scenes need two classes at least, each in its folder.")
     return names
@@ -128,11 +128,12 @@ def resize_shorter_side(image: Tensor, side: int) -> Tensor:
     return resized.round_().clamp_(0, 255).byte()
 
 
-def _has_splits(folder: Path) -> bool:
-    return any((folder / split).is_dir() for split in SPLITS)
+def scene_splits(folder: Path) -> tuple[str, ...]:
+    """The splits that a dataset has; none where the classes' folders lie in ``folder`` itself."""
+    return tuple(split for split in SPLITS if part_folder(folder, split).is_dir())
 
 
-def _class_folders(folder: Path) -> dict[str, Path]:
+def class_folders(folder: Path) -> dict[str, Path]:
     """The classes' folders by name, sorted."""
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; a dataset of scenes has a folder for each class in it.")
