@@ -36,7 +36,7 @@ def read_dota(folder: Path, split: str, tell: Tell) -> list[LabelledImage]:
         InputError: a folder is missing or empty.
     """
     root = split_folder(folder, split, IMAGES)
-    paths = find_named_images(root / IMAGES, f"{IMAGES} and {LABELS}", tell)
+    paths = find_named_images(root / IMAGES, f"{IMAGES} and {LABELS}, or annotations in COCO's JSON,", tell)
     label_paths = _find_label_files(root / LABELS)
     known = {path.stem for path in paths}
     for name, path in label_paths.items():

@@ -117,8 +117,8 @@ class MapDataset(Dataset[LabelledMap]):
         self._label_paths = [each[-1] for each in files]
         self._numbers = torch.zeros(VALUES, dtype=torch.uint8)
         self._numbers[list(table.numbers)] = torch.tensor(list(table.numbers.values()), dtype=torch.uint8)
-        for paths in files:
-            count_values(paths, table, refuse)
+        for paths, label_path in zip(self.paths, self._label_paths, strict=True):
+            count_values(label_path, {path: image_size(path) for path in paths}, table, refuse)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -223,25 +223,24 @@ def _find_matching(root: Path, folders: tuple[str, ...], tell: Tell) -> list[tup
     return [tuple(each[name] for each in found) for name in found[0] if all(name in each for each in found)]
 
 
-def count_values(files: tuple[Path, ...], table: LabelTable, tell: Tell) -> Tensor | None:
+def count_values(label_path: Path, sizes: dict[Path, tuple[int, int]], table: LabelTable, tell: Tell) -> Tensor | None:
     """How many pixels of a place have each value, int64 (256,), or None if its labels cannot be used.
 
     Args:
-        files: the images of the place and, last, its labels.
+        label_path: the labels of the place.
+        sizes: height and width of its images.
         table: what the values mean.
         tell: is told of sizes that differ and of values that are not in the table.
 
     Raises:
-        InputError: an image is not of 8 bits.
-        UnreadableRaster: a file is damaged.
+        UnreadableRaster: the file is damaged.
     """
-    *paths, label_path = files
     try:
         values = _read_values(label_path)
     except InputError as error:
         tell(Finding("label_file", str(label_path), str(error)))
         return None
-    fits = [_has_size(path, image_size(path), label_path, values.shape, tell) for path in paths]
+    fits = [_has_size(path, size, label_path, values.shape, tell) for path, size in sizes.items()]
     counts = torch.bincount(values.flatten(), minlength=VALUES)
     strange = [value for value in counts.nonzero()[:, 0].tolist() if value not in table.numbers]
     if strange:
