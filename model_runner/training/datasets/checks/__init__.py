@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import rasterio
+
 from model_runner.errors import InputError
 from model_runner.report import Report
 from model_runner.training.datasets.checks.examination import TRAIN, Examination
@@ -86,8 +88,9 @@ def check_dataset(task: str, folder: Path, report: Report, tolerated: Collection
     """
     examination = Examination()
     if folder.is_dir():
-        sizes = _look_through(CHECKS[task], folder, examination, report)
-        examination.compare_images()
+        with rasterio.Env():  # one for all files, instead of one for each
+            sizes = _look_through(CHECKS[task], folder, examination, report)
+            examination.compare_images()
     else:
         sizes = {}
         examination.tell("layout", folder, f"There is no folder {folder}.")
