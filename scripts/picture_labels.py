@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from model_runner.rotated_boxes.geometry import corners
-from model_runner.training.datasets.objects import DotaDataset, Sample, find_class_names
+from model_runner.training.datasets.objects import ObjectDataset, Sample, find_class_names
 
 COLOURS = ("#4da6ff", "#ff4d4d", "#00e5e5", "#ffb000", "#b36bff", "#7ddf64")
 DIFFICULT = "#ff00ff"
@@ -30,7 +30,7 @@ def main() -> None:
     tiles = [
         draw(sample, options.side)
         for folder in options.datasets
-        for sample in map(DotaDataset(folder, "", names).__getitem__, range(len(DotaDataset(folder, "", names))))
+        for sample in map(ObjectDataset(folder, "", names).__getitem__, range(len(ObjectDataset(folder, "", names))))
     ]
     step = options.side + GAP
     rows = -(-len(tiles) // options.columns)

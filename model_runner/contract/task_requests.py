@@ -150,7 +150,8 @@ class FinetuneRequest:
 
     task: str = option("what the model shall do", choices=TASKS)
     data: str = option("dataset folder with train/ and val/", metavar="DIR")
-    output: str = option("folder for the model, its card and the log", metavar="DIR")
+    output: str = option("folder for the model, its card and the log; needed unless only the data are checked", "")
+    check: bool = option("only tell what is wrong with the dataset; nothing is trained", False)
     init: str = option("id of the model to start from; 'none' starts from scratch", "")
     network: Optional[str] = option("network to train when starting from scratch (default: the task's smallest)", None)
     network_options: tuple[str, ...] = option("sizes that differ from the official ones, as name=value", ())
@@ -182,6 +183,7 @@ class FinetuneRequest:
         """Bring lists from JSON back to tuples and check the values."""
         object.__setattr__(self, "network_options", tuple(self.network_options))
         _refuse_unknown_task("Fine-tuning", self.task)
+        _refuse_unless(self.check or bool(self.output), "Name a folder for the new model with --output.")
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(self.scale))
             _refuse_unless(

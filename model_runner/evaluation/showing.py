@@ -32,7 +32,7 @@ from model_runner.reports.examples import Example
 from model_runner.reports.pictures import IGNORED
 from model_runner.training.datasets.images import read_image
 from model_runner.training.datasets.maps import MapDataset, open_masks, open_pairs
-from model_runner.training.datasets.objects import DotaDataset
+from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SEEN_SHARE, MiddlesOfScenes, SceneDataset
 
 IOU = 0.5  # from which a detection is right
@@ -60,7 +60,7 @@ def example_images(model: Model, folder: Path, split: str, count: int, seed: int
 
 def _objects(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
     card = model.card
-    samples = DotaDataset(folder, split, card.class_names)
+    samples = ObjectDataset(folder, split, card.class_names)
 
     def show(number: int) -> Example:
         path, truth = samples.paths[number], Truth(*samples.labelled_objects(number))

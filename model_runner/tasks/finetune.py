@@ -17,6 +17,7 @@ from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import Cancelled, InputError, ModelError
 from model_runner.model_store.store import find_folder, install_folder, network_of, open_model, save_model
 from model_runner.report import Report
+from model_runner.tasks.data_check import CHECK_FILE, check_data
 from model_runner.tasks.training_report import write_training_report
 from model_runner.training.fit import fit, seed_everything
 from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
@@ -29,16 +30,21 @@ FIRST_TENSOR = "Stem.proj.weight"
 def finetune(request: FinetuneRequest, report: Report) -> Finished:
     """Fine-tune a model; the new one is written into the output folder and, under its id, into the model store.
 
+    The dataset is checked before; with ``check`` nothing else is done.
+
     Raises:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop; the last checkpoint is left for ``resume``.
     """
+    if request.check:
+        return check_data(request, report)
     began = time.perf_counter()
     output = Path(request.output)
     model_id = request.model_id or re.sub(r"[^a-z0-9._-]+", "-", output.resolve().name.lower()).strip("-._")
     if find_folder(model_id) is not None:
         raise ModelError(f"There is a model {model_id} already; remove it first or choose another with --model-id.")
     _refuse_other_content(output, request.resume)
+    check_data(request, report)
     seed_everything(request.seed)
     card, network = _starting_point(request, model_id, report)
     try:
@@ -58,7 +64,7 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
 def _refuse_other_content(output: Path, resume: bool) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"The output {output} is a file; name a folder.")
-    if not resume and output.is_dir() and any(output.iterdir()):
+    if not resume and output.is_dir() and any(each.name != CHECK_FILE for each in output.iterdir()):
         raise InputError(f"The output folder {output} is not empty; choose a new one, or --resume to go on in it.")
     if resume and (output / "model.safetensors").exists():
         raise InputError(f"The training in {output} is complete; choose a new folder.")

@@ -25,7 +25,7 @@ from model_runner.report import Report
 from model_runner.rotated_boxes.geometry import corners
 from model_runner.training.datasets.images import opened
 from model_runner.training.datasets.maps import IGNORED, MapDataset, find_mask_classes, open_masks, open_pairs
-from model_runner.training.datasets.objects import DotaDataset, find_class_names
+from model_runner.training.datasets.objects import ObjectDataset, find_class_names
 from model_runner.training.datasets.scenes import SceneDataset, find_scene_classes
 from model_runner.training.datasets.splits import SPLITS
 
@@ -119,7 +119,7 @@ def _find_layout(folder: Path) -> tuple[str, Reader]:
 def _read_objects(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage]]:
     """Images with oriented boxes."""
     names = find_class_names(folder)
-    samples = DotaDataset(folder, split, names, minimum_side=0)
+    samples = ObjectDataset(folder, split, names, minimum_side=0)
     for number, path in enumerate(samples.paths):
         sample = samples[number]
         boxes = shapely.polygons(corners(sample.boxes).double().numpy())

@@ -25,7 +25,7 @@ from model_runner.reports.examples import Example, show_examples
 from model_runner.reports.page import cards, facts, render_page, section, table
 from model_runner.reports.pictures import save_side_by_side
 from model_runner.training.datasets.maps import open_masks, open_pairs
-from model_runner.training.datasets.objects import DotaDataset
+from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SceneDataset
 from model_runner.training.log_file import Column, Course, read_course
 
@@ -177,7 +177,7 @@ def count_labels(card: ModelCard, folder: Path, split: str) -> list[int]:
         labels = SceneDataset(folder, split, card.class_names).labels
         return torch.bincount(torch.tensor(labels), minlength=count).tolist()
     if card.task == "detect":
-        objects = DotaDataset(folder, split, card.class_names)
+        objects = ObjectDataset(folder, split, card.class_names)
         labels = (objects.labelled_objects(number)[1] for number in range(len(objects)))
     else:
         maps = open_pairs(folder, split) if card.task == "change" else open_masks(folder, split, card.class_names)

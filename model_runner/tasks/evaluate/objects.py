@@ -19,7 +19,7 @@ from model_runner.raster.source import open_source
 from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.training.datasets.images import read_image
-from model_runner.training.datasets.objects import DotaDataset
+from model_runner.training.datasets.objects import ObjectDataset
 
 LOWEST_SCORE = 0.05
 LAYER = "outcomes.gpkg"
@@ -36,7 +36,7 @@ def measure_objects(
         Cancelled: the user asked to stop.
     """
     lowest, shown = thresholds(request, card)
-    samples = DotaDataset(Path(request.data), request.split, card.class_names)
+    samples = ObjectDataset(Path(request.data), request.split, card.class_names)
     tally = ObjectTally(card, request.iou, shown, Gallery())
     for number, path in enumerate(samples.paths):
         report.check_cancelled()

@@ -21,7 +21,7 @@ from model_runner.training.augmentation.affine import (
     turning,
 )
 from model_runner.training.augmentation.colours import jitter_colours
-from model_runner.training.datasets.objects import DotaDataset, Sample
+from model_runner.training.datasets.objects import ObjectDataset, Sample
 
 MINIMUM_SIDE = 5.0  # pixels; smaller boxes are no longer labels
 
@@ -164,7 +164,7 @@ def join_mosaic(samples: Sequence[Sample], augment: ObjectAugmentation, generato
 
 
 def alter_objects(
-    augment: ObjectAugmentation, mosaic: float, samples: DotaDataset, index: int, generator: np.random.Generator
+    augment: ObjectAugmentation, mosaic: float, samples: ObjectDataset, index: int, generator: np.random.Generator
 ) -> Sample:
     """A sample altered by chance; ``mosaic`` is the share of those that are joined with three others."""
     if generator.random() >= mosaic:

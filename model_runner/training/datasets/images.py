@@ -1,24 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The images of a dataset: where they lie, and their pixels."""
 
+import hashlib
 import warnings
-from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import rasterio
 import torch
+from PIL import Image
+from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from torch import Tensor
 
-from model_runner.errors import InputError
+from model_runner.errors import InputError, UnreadableRaster
 from model_runner.raster.bands import BandChoice, choose_bands
 from model_runner.raster.georeference import native_grid
 from model_runner.raster.handles import reading
 from model_runner.raster.pixels import read_pixels
+from model_runner.training.datasets.findings import Finding, Tell
 
 IMAGE_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg"}
 COLOUR_BANDS = 3
+GLANCE = 16  # rows
+ENDINGS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+TAIL = 1024  # bytes; programs append this and that to images
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -33,23 +41,26 @@ def find_images(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.stem, path.suffix))
 
 
-def find_named_images(folder: Path, layout: str) -> list[Path]:
-    """The images of a folder, sorted; no two of the same name, which would share their labels.
+def find_named_images(folder: Path, layout: str, tell: Tell) -> list[Path]:
+    """The images of a folder, sorted; of those that have the same name, which would share their labels, the first.
 
     Args:
         folder: holds the images.
         layout: which folders a dataset has, for the message.
+        tell: is told of images of the same name.
 
     Raises:
-        InputError: there is no such folder, it holds no images, or two have the same name.
+        InputError: there is no such folder, or it holds no images.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; a dataset has {layout} in it or in each split.")
-    paths = find_images(folder)
-    for path, following in pairwise(paths):
-        if path.stem == following.stem:
-            raise InputError(f"{path} and {following.name} would share one label file; rename one of them.")
-    return paths
+    found: dict[str, Path] = {}
+    for path in find_images(folder):
+        first = found.setdefault(path.stem, path)
+        if first is not path:
+            text = f"{first} and {path.name} would share one label file; rename one of them."
+            tell(Finding("same_name", str(path), text))
+    return list(found.values())
 
 
 def ground_resolution(image_path: Path) -> float | None:
@@ -85,6 +96,71 @@ def image_size(path: Path) -> tuple[int, int]:
     with reading(str(path)), opened(path) as raster:
         _colours(raster, path)
         return raster.height, raster.width
+
+
+class Glance(NamedTuple):
+    """What a look at little more than its header tells of an image.
+
+    Attributes:
+        size: height and width in pixels.
+        unused_bands: how many bands beyond those that are read there are, alpha not counted.
+        digest: of the size and the first rows; images of other digests differ.
+    """
+
+    size: tuple[int, int]
+    unused_bands: int
+    digest: bytes
+
+
+def glance_at(path: Path) -> Glance:
+    """Look at an image that ``read_image`` can read, without reading all of it.
+
+    Raises:
+        InputError: the pixels are not of 8 bits, or the bands do not fit.
+        UnreadableRaster: the file is missing, damaged or cut off, or no image.
+    """
+    refuse_cut_off(path)
+    with reading(str(path)), opened(path) as raster:
+        choice = _colours(raster, path)
+        if raster.driver == "GTiff":
+            read_pixels(raster, choice, Window(0, raster.height - 1, raster.width, 1))
+        bands = sum(meaning is not ColorInterp.alpha for meaning in raster.colorinterp)
+        size = raster.height, raster.width
+        first_rows = Window(0, 0, raster.width, min(GLANCE, raster.height))
+        return Glance(size, bands - len(set(choice.numbers)), _digest(size, read_pixels(raster, choice, first_rows)[0]))
+
+
+def digest_of(path: Path) -> bytes:
+    """A hash of all pixels, the same for the same image in another format.
+
+    Raises:
+        InputError: the pixels are not of 8 bits.
+        UnreadableRaster: the file is missing, damaged or no image.
+    """
+    pixels = read_image(path).numpy()
+    return _digest(pixels.shape[1:], pixels)
+
+
+def _digest(size: tuple[int, int], pixels: np.ndarray) -> bytes:
+    return hashlib.blake2b(repr(size).encode() + np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
+
+
+def refuse_cut_off(path: Path) -> None:
+    """Look at the end of a PNG or JPEG, which libraries may read without complaint where the rest is missing.
+
+    Raises:
+        UnreadableRaster: the file does not end as it should, and cannot be read without it.
+    """
+    ending = ENDINGS.get(path.suffix.lower())
+    with reading(str(path)), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        if ending is None or ending in file.read():
+            return
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UnreadableRaster(f"The raster {path} cannot be read: {error}; its end is missing.") from error
 
 
 def opened(path: Path) -> rasterio.DatasetReader:

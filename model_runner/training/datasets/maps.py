@@ -14,13 +14,15 @@ from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
 from model_runner.raster.handles import reading
+from model_runner.training.datasets.findings import Finding, Tell, refuse
 from model_runner.training.datasets.images import find_named_images, image_size, opened, read_image
-from model_runner.training.datasets.splits import SPLITS, split_folder
+from model_runner.training.datasets.splits import SPLITS, part_folder, split_folder
 
 IGNORED = 255  # label of pixels that neither teach nor count
 MASK_FOLDERS = ("images", "masks")
 PAIR_FOLDERS = ("A", "B", "label")
 CLASSES_FILE = "classes.json"
+VALUES = 256  # that labels may have
 UNCHANGED, CHANGED = 0, 255  # values in the labels of pairs
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -39,6 +41,59 @@ class LabelledMap(NamedTuple):
     name: str
 
 
+class LabelTable(NamedTuple):
+    """What the values of labels mean.
+
+    Attributes:
+        numbers: the class number of each value, or ``IGNORED``.
+        allowed: tells which values there may be, for messages.
+        fault: the kind of finding that another value is.
+    """
+
+    numbers: dict[int, int]
+    allowed: str
+    fault: str
+
+
+class ClassTable(NamedTuple):
+    """The classes that masks tell apart.
+
+    The file is a list of ``{"name": …, "colour": "#rrggbb", "value": …}``, or ``{"classes": [such a list], "ignored":
+    [values]}``. A class without value has its place in the list, the first being 0. Besides what is listed as ignored,
+    255 is, unless it is a class's value.
+
+    Attributes:
+        path: of the file.
+        values: of the classes, in the masks.
+        colours: #rrggbb, or empty.
+        ignored: values of pixels that do not count, besides 255.
+    """
+
+    path: Path
+    values: dict[str, int]
+    colours: dict[str, str]
+    ignored: tuple[int, ...]
+
+    def labels(self, class_names: tuple[str, ...]) -> LabelTable:
+        """The table of values for classes with other numbers; ``class_names`` has all of the file's."""
+        classes = {value: class_names.index(name) for name, value in self.values.items()}
+        ignored = sorted({*self.ignored, IGNORED} - set(classes))
+        values = sorted(classes)
+        gapless = values == list(range(len(values)))
+        told = f"0 to {len(values) - 1}" if gapless else ", ".join(map(str, values))
+        beside = f", and {', '.join(map(str, ignored))} is ignored" if ignored else ""
+        return LabelTable(
+            {**dict.fromkeys(ignored, IGNORED), **classes},
+            f"{CLASSES_FILE} names the classes {told}{beside}",
+            "unknown_value",
+        )
+
+
+CHANGE_LABELS = LabelTable(
+    {UNCHANGED: 0, CHANGED: 1}, f"labels are {UNCHANGED} (unchanged) or {CHANGED} (changed)", "change_value"
+)
+
+
 class MapDataset(Dataset[LabelledMap]):
     """Images with a label for each pixel; ``open_masks`` and ``open_pairs`` make it.
 
@@ -47,8 +102,7 @@ class MapDataset(Dataset[LabelledMap]):
 
     Args:
         files: the paths of the images and, last, of the labels of each place.
-        numbers: the class number of each value of the labels.
-        allowed: tells which values there may be, for the message.
+        table: what the values of the labels mean.
 
     Attributes:
         paths: of the images of each place.
@@ -58,18 +112,13 @@ class MapDataset(Dataset[LabelledMap]):
         UnreadableRaster: a file is damaged.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, ...]], numbers: dict[int, int], allowed: str) -> None:
+    def __init__(self, files: Sequence[tuple[Path, ...]], table: LabelTable) -> None:
         self.paths = [each[:-1] for each in files]
         self._label_paths = [each[-1] for each in files]
-        self._numbers = torch.zeros(256, dtype=torch.uint8)
-        self._numbers[list(numbers)] = torch.tensor(list(numbers.values()), dtype=torch.uint8)
+        self._numbers = torch.zeros(VALUES, dtype=torch.uint8)
+        self._numbers[list(table.numbers)] = torch.tensor(list(table.numbers.values()), dtype=torch.uint8)
         for paths, label_path in zip(self.paths, self._label_paths, strict=True):
-            values = _read_values(label_path)
-            for path in paths:
-                _refuse_other_size(path, image_size(path), label_path, values.shape)
-            strange = [value for value in values.unique().tolist() if value not in numbers]
-            if strange:
-                raise InputError(f"{label_path} holds the value {strange[0]}; {allowed}.")
+            count_values(label_path, {path: image_size(path) for path in paths}, table, refuse)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -86,7 +135,8 @@ class MapDataset(Dataset[LabelledMap]):
 def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDataset:
     """A dataset of ``images/NAME.{tif,tiff,png,jpg,jpeg}``, ``masks/`` with the same names, and ``classes.json``.
 
-    The masks hold places in the list of ``classes.json``, and 255 where pixels do not count.
+    The masks hold the values that ``classes.json`` gives the classes, and 255 where pixels do not count; see
+    ``ClassTable``.
 
     Args:
         folder: holds ``images`` and ``masks``, or folders named after the splits that do; ``classes.json`` lies in
@@ -98,23 +148,39 @@ def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDat
         InputError: a file or folder is missing, or its content cannot be used.
         UnreadableRaster: an image is damaged.
     """
-    root = split_folder(folder, split, MASK_FOLDERS[0])
-    named = list(_read_classes(_find_classes_file((root, folder))))
-    unknown = [name for name in named if name not in class_names]
+    table = read_class_table(folder, split)
+    unknown = [name for name in table.values if name not in class_names]
     if unknown:
-        raise InputError(f"{root}: the class {unknown[0]} is unknown; known are {', '.join(class_names)}.")
-    numbers = {number: class_names.index(name) for number, name in enumerate(named)}
-    allowed = f"{CLASSES_FILE} names the classes 0 to {len(named) - 1}, and {IGNORED} is ignored"
-    return MapDataset(_find_matching(root, MASK_FOLDERS), {**numbers, IGNORED: IGNORED}, allowed)
+        raise InputError(f"{table.path}: the class {unknown[0]} is unknown; known are {', '.join(class_names)}.")
+    return MapDataset(find_masks(folder, split, refuse), table.labels(class_names))
+
+
+def find_masks(folder: Path, split: str, tell: Tell) -> list[tuple[Path, Path]]:
+    """The image and the mask of each place of a split; ``tell`` is told of those without counterpart.
+
+    Raises:
+        InputError: a folder is missing or empty.
+    """
+    return _find_matching(split_folder(folder, split, MASK_FOLDERS[0]), MASK_FOLDERS, tell)
 
 
 def find_mask_classes(folder: Path) -> dict[str, str]:
-    """The classes of a dataset with masks, by number, with their colours as #rrggbb; empty where there is none.
+    """The classes of a dataset with masks, in the order of the table, with their colours as #rrggbb or empty.
 
     Raises:
         InputError: there is no ``classes.json``, or it cannot be used.
     """
-    return _read_classes(_find_classes_file((folder, *(folder / split for split in SPLITS))))
+    return _read_classes(_find_classes_file((folder, *(part_folder(folder, split) for split in SPLITS)))).colours
+
+
+def read_class_table(folder: Path, split: str) -> ClassTable:
+    """The table that holds for a split.
+
+    Raises:
+        InputError: there is no ``classes.json``, or it cannot be used.
+    """
+    root = split_folder(folder, split, MASK_FOLDERS[0])
+    return _read_classes(_find_classes_file((root, folder)))
 
 
 def open_pairs(folder: Path, split: str) -> MapDataset:
@@ -131,30 +197,68 @@ def open_pairs(folder: Path, split: str) -> MapDataset:
         InputError: a file or folder is missing, or its content cannot be used.
         UnreadableRaster: an image is damaged.
     """
-    root = split_folder(folder, split, PAIR_FOLDERS[0])
-    allowed = f"labels are {UNCHANGED} (unchanged) or {CHANGED} (changed)"
-    return MapDataset(_find_matching(root, PAIR_FOLDERS), {UNCHANGED: 0, CHANGED: 1}, allowed)
+    return MapDataset(find_pairs(folder, split, refuse), CHANGE_LABELS)
 
 
-def _find_matching(root: Path, folders: tuple[str, ...]) -> list[tuple[Path, ...]]:
+def find_pairs(folder: Path, split: str, tell: Tell) -> list[tuple[Path, Path, Path]]:
+    """Both images and the label of each place of a split; ``tell`` is told of those without counterpart.
+
+    Raises:
+        InputError: a folder is missing or empty.
+    """
+    return _find_matching(split_folder(folder, split, PAIR_FOLDERS[0]), PAIR_FOLDERS, tell)
+
+
+def _find_matching(root: Path, folders: tuple[str, ...], tell: Tell) -> list[tuple[Path, ...]]:
     """The files of the same name, without suffix, in all of some folders, sorted."""
     layout = f"{', '.join(folders[:-1])} and {folders[-1]}"
-    found = [{path.stem: path for path in find_named_images(root / name, layout)} for name in folders]
+    found = [{path.stem: path for path in find_named_images(root / name, layout, tell)} for name in folders]
     for one in found:
         for name, path in one.items():
             lacking = [folder for folder, other in zip(folders, found, strict=True) if name not in other]
             if lacking:
-                raise InputError(f"{path} has no counterpart: there is no {root / lacking[0] / name} with any suffix.")
-    return [tuple(each[name] for each in found) for name in found[0]]
+                places = " and ".join(str(root / each / name) for each in lacking)
+                text = f"{path} has no counterpart: there is no {places} with any suffix."
+                tell(Finding("missing_pair", str(path), text))
+    return [tuple(each[name] for each in found) for name in found[0] if all(name in each for each in found)]
 
 
-def _refuse_other_size(path: Path, size: tuple[int, int], label_path: Path, label_size: tuple[int, ...]) -> None:
-    if size != tuple(label_size):
-        (height, width), (label_height, label_width) = size, label_size
-        raise InputError(
-            f"{path} measures {width} x {height} pixels and {label_path} {label_width} x {label_height}; both must "
-            "show the same pixels."
-        )
+def count_values(label_path: Path, sizes: dict[Path, tuple[int, int]], table: LabelTable, tell: Tell) -> Tensor | None:
+    """How many pixels of a place have each value, int64 (256,), or None if its labels cannot be used.
+
+    Args:
+        label_path: the labels of the place.
+        sizes: height and width of its images.
+        table: what the values mean.
+        tell: is told of sizes that differ and of values that are not in the table.
+
+    Raises:
+        UnreadableRaster: the file is damaged.
+    """
+    try:
+        values = _read_values(label_path)
+    except InputError as error:
+        tell(Finding("label_file", str(label_path), str(error)))
+        return None
+    fits = [_has_size(path, size, label_path, values.shape, tell) for path, size in sizes.items()]
+    counts = torch.bincount(values.flatten(), minlength=VALUES)
+    strange = [value for value in counts.nonzero()[:, 0].tolist() if value not in table.numbers]
+    if strange:
+        several = f"values {', '.join(map(str, strange))}" if len(strange) > 1 else f"value {strange[0]}"
+        tell(Finding(table.fault, str(label_path), f"{label_path} holds the {several}; {table.allowed}."))
+    return None if strange or not all(fits) else counts
+
+
+def _has_size(path: Path, size: tuple[int, int], label_path: Path, label_size: tuple[int, ...], tell: Tell) -> bool:
+    if size == tuple(label_size):
+        return True
+    (height, width), (label_height, label_width) = size, label_size
+    text = (
+        f"{path} measures {width} x {height} pixels and {label_path} {label_width} x {label_height}; both must "
+        "show the same pixels."
+    )
+    tell(Finding("size", str(path), text))
+    return False
 
 
 def _read_values(path: Path) -> Tensor:
@@ -182,18 +286,27 @@ def _find_classes_file(folders: Sequence[Path]) -> Path:
     )
 
 
-def _read_classes(path: Path) -> dict[str, str]:
-    """The classes that a file lists: names and colours."""
+def _read_classes(path: Path) -> ClassTable:
+    """The table of classes in a file."""
     try:
-        listed = json.loads(path.read_text(encoding="utf-8-sig"))
-        classes = {str(each["name"]): str(each.get("colour", "")) for each in listed}
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        listed, ignored = (content["classes"], content.get("ignored")) if isinstance(content, dict) else (content, None)
+        colours = {str(each["name"]): str(each.get("colour", "")) for each in listed}
+        values = {str(each["name"]): each.get("value", place) for place, each in enumerate(listed)}
+        ignored = tuple(ignored if isinstance(ignored, list) else [] if ignored is None else [ignored])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f'{path} cannot be used; it must be a list such as [{{"name": "water", "colour": "#1f78b4"}}, …].'
         ) from error
-    if len(classes) != len(listed) or not 2 <= len(classes) <= IGNORED:
-        raise InputError(f"{path} names {len(classes)} different classes in {len(listed)} entries; 2 to 255 can be.")
-    for name, colour in classes.items():
+    if len(colours) != len(listed) or not 2 <= len(colours) <= IGNORED:
+        raise InputError(f"{path} names {len(colours)} different classes in {len(listed)} entries; 2 to 255 can be.")
+    for name, colour in colours.items():
         if colour and not COLOUR.fullmatch(colour):
             raise InputError(f"{path}: the colour {colour!r} of {name} is not written #rrggbb.")
-    return classes
+    numbers = [*values.values(), *ignored]
+    for number in numbers:
+        if type(number) is not int or not 0 <= number < VALUES:
+            raise InputError(f"{path}: the value {number!r} is no whole number from 0 to {VALUES - 1}.")
+        if numbers.count(number) > 1:
+            raise InputError(f"{path} uses the value {number} twice.")
+    return ClassTable(path, values, colours, ignored)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Images with oriented objects, in DOTA's layout."""
+"""Images with oriented objects, whatever the format of their labels."""
 
-from collections.abc import Iterator
-from math import isfinite
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +11,14 @@ from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
 from model_runner.rotated_boxes.geometry import minimum_area_boxes
-from model_runner.training.datasets.images import find_named_images, read_image
-from model_runner.training.datasets.splits import split_folder
+from model_runner.training.datasets.coco import coco_splits, is_coco, read_coco
+from model_runner.training.datasets.dota import IMAGES, is_dota, read_dota
+from model_runner.training.datasets.findings import Tell, refuse
+from model_runner.training.datasets.images import read_image
+from model_runner.training.datasets.labelled_objects import LabelledImage, LabelledObject
+from model_runner.training.datasets.splits import SPLITS, present_splits
 
-IMAGES, LABELS = "images", "labelTxt"
-HEADERS = ("imagesource:", "gsd:")
+MINIMUM_SIDE = 2.0
 
 
 class Sample(NamedTuple):
@@ -41,15 +43,6 @@ class Sample(NamedTuple):
         return self._replace(boxes=self.boxes[keep], labels=self.labels[keep], difficult=self.difficult[keep])
 
 
-class _LabelledObject(NamedTuple):
-    """A line of a label file: four corners as x1, y1 … x4, y4, the class and how difficult it is."""
-
-    corners: tuple[float, ...]
-    class_name: str
-    difficulty: int
-    place: str  # the file and the line's number
-
-
 class _Annotation(NamedTuple):
     """The objects of an image, as in ``Sample``."""
 
@@ -58,17 +51,14 @@ class _Annotation(NamedTuple):
     difficult: Tensor
 
 
-class DotaDataset(Dataset[Sample]):
-    """A dataset in DOTA's layout: ``images/NAME.{tif,tiff,png,jpg,jpeg}`` and ``labelTxt/NAME.txt``.
+class ObjectDataset(Dataset[Sample]):
+    """A dataset of images with oriented objects, in DOTA's or COCO's format (see ``dota`` and ``coco``).
 
-    A label file holds ``x1 y1 x2 y2 x3 y3 x4 y4 class difficulty`` a line, in pixels, and perhaps DOTA's two header
-    lines; a missing difficulty is 0. An image without a label file shows no objects. Boxes are the smallest rectangles
-    around the four corners. All labels are checked at once, before hours of training are spent; images are read when
-    they are asked for.
+    Boxes are the smallest rectangles around the corners. All labels are read at once; images are read when they are
+    asked for.
 
     Args:
-        folder: holds ``images`` and ``labelTxt``, or folders named after the splits that do. In the first case every
-            split is the whole dataset.
+        folder: of the dataset, with its splits or without.
         split: such as "train" or "val".
         class_names: a class's place here is its number.
         minimum_side: in pixels; objects with a smaller box are left out.
@@ -78,7 +68,8 @@ class DotaDataset(Dataset[Sample]):
         paths: of the images, sorted.
 
     Raises:
-        InputError: a folder is missing or empty, a label file has no image, or a line cannot be used.
+        InputError: a folder is missing or empty, labels and images do not match, a class is unknown, or a label cannot
+            be read.
     """
 
     def __init__(
@@ -86,44 +77,36 @@ class DotaDataset(Dataset[Sample]):
         folder: Path,
         split: str,
         class_names: tuple[str, ...],
-        minimum_side: float = 2.0,
+        minimum_side: float = MINIMUM_SIDE,
         largest_difficulty: int = 100,
     ) -> None:
-        root = split_folder(folder, split, IMAGES)
-        self.paths = find_named_images(root / IMAGES, f"{IMAGES} and {LABELS}")
+        labelled = read_objects(folder, split, refuse)
+        self.paths = [each.path for each in labelled]
+        self._names = [each.name for each in labelled]
         self._minimum_side = minimum_side
         self._largest_difficulty = largest_difficulty
         self._class_numbers = {name: number for number, name in enumerate(class_names)}
-        label_paths = _find_label_files(root / LABELS)
-        images = {path.stem for path in self.paths}
-        for name, path in label_paths.items():
-            if name not in images:
-                raise InputError(f"{path} labels no image: there is no {root / IMAGES / name} with an image's suffix.")
-        self._annotations = [self._annotation(label_paths.get(path.stem)) for path in self.paths]
+        self._annotations = [self._annotation(each.objects) for each in labelled]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Sample:
-        path = self.paths[index]
-        return Sample(read_image(path), *self._annotations[index], path.stem)
+        return Sample(read_image(self.paths[index]), *self._annotations[index], self._names[index])
 
     def labelled_objects(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """The boxes, labels and difficulties of an image, as in ``Sample``, without its pixels."""
         return tuple(self._annotations[index])
 
-    def _annotation(self, label_path: Path | None) -> _Annotation:
-        """The objects of one label file; none without a file."""
-        objects = [] if label_path is None else list(_read_labels(label_path))
+    def _annotation(self, objects: tuple[LabelledObject, ...]) -> _Annotation:
         objects = [each for each in objects if each.difficulty <= self._largest_difficulty]
-        corners = torch.tensor([each.corners for each in objects], dtype=torch.float64).reshape(-1, 4, 2)
-        boxes = minimum_area_boxes(corners).float()
+        boxes = boxes_of(objects)
         labels = torch.tensor([self._class_number(each) for each in objects], dtype=torch.int64)
         difficult = torch.tensor([each.difficulty > 0 for each in objects], dtype=torch.bool)
         large = boxes[:, 3] >= self._minimum_side
         return _Annotation(boxes[large], labels[large], difficult[large])
 
-    def _class_number(self, labelled: _LabelledObject) -> int:
+    def _class_number(self, labelled: LabelledObject) -> int:
         if labelled.class_name not in self._class_numbers:
             raise InputError(
                 f"{labelled.place}: the class {labelled.class_name} is unknown; "
@@ -132,53 +115,42 @@ class DotaDataset(Dataset[Sample]):
         return self._class_numbers[labelled.class_name]
 
 
-def find_class_names(folder: Path) -> tuple[str, ...]:
-    """All classes that the label files of a dataset name, of all its splits, sorted.
+def boxes_of(objects: Sequence[LabelledObject]) -> Tensor:
+    """The smallest boxes around objects, float32 (n, 5), le90."""
+    corners = torch.tensor([each.corners for each in objects], dtype=torch.float64).reshape(-1, 4, 2)
+    return minimum_area_boxes(corners).float()
+
+
+def read_objects(folder: Path, split: str, tell: Tell) -> list[LabelledImage]:
+    """The images of a split with their objects, in whichever format they are.
 
     Raises:
-        InputError: there are no labelled objects, or a line cannot be read.
+        InputError: the folder is laid out in none of the formats, or has no such split.
     """
-    label_folders = [each for each in (folder / LABELS, *sorted(folder.glob(f"*/{LABELS}"))) if each.is_dir()]
+    if is_dota(folder) or not is_coco(folder):
+        return read_dota(folder, split, tell)
+    return read_coco(folder, split, tell)
+
+
+def find_class_names(folder: Path) -> tuple[str, ...]:
+    """All classes that the labels of a dataset name, of all its splits, sorted.
+
+    Raises:
+        InputError: there are no labelled objects, or a label cannot be read.
+    """
     names = {
         labelled.class_name
-        for label_folder in label_folders
-        for path in _find_label_files(label_folder).values()
-        for labelled in _read_labels(path)
+        for split in object_splits(folder) or SPLITS[:1]
+        for image in read_objects(folder, split, refuse)
+        for labelled in image.objects
     }
     if not names:
-        raise InputError(f"No labelled objects in {folder}; expected {LABELS}/NAME.txt or SPLIT/{LABELS}/NAME.txt.")
+        raise InputError(
+            f"No labelled objects in {folder}; expected labelTxt/NAME.txt or COCO's JSON, in it or in each split."
+        )
     return tuple(sorted(names))
 
 
-def _find_label_files(folder: Path) -> dict[str, Path]:
-    """The label files of a folder by the names of their images."""
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}; it holds a file NAME.txt for each labelled image.")
-    return {path.stem: path for path in sorted(folder.glob("*.txt"))}
-
-
-def _read_labels(path: Path) -> Iterator[_LabelledObject]:
-    """The objects of a label file, line by line."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8; save it anew as such.") from error
-    for number, line in enumerate(lines, 1):
-        if line.strip() and not line.lower().startswith(HEADERS):
-            yield _parse_line(line, f"{path}, line {number}")
-
-
-def _parse_line(line: str, place: str) -> _LabelledObject:
-    fields = line.split()
-    if len(fields) not in (9, 10):
-        raise InputError(
-            f"{place}: {len(fields)} fields instead of 8 coordinates, a class without blanks and a difficulty."
-        )
-    try:
-        corners = tuple(float(field) for field in fields[:8])
-        difficulty = int(fields[9]) if len(fields) == 10 else 0
-    except ValueError as error:
-        raise InputError(f"{place}: {str(error).split(': ')[-1]} is not a number where one is expected.") from error
-    if not all(isfinite(value) for value in corners):
-        raise InputError(f"{place}: the coordinates {' '.join(fields[:8])} are not all finite.")
-    return _LabelledObject(corners, fields[8], difficulty, place)
+def object_splits(folder: Path) -> tuple[str, ...]:
+    """The splits that a dataset has; none where it is not divided."""
+    return coco_splits(folder) if is_coco(folder) and not is_dota(folder) else present_splits(folder, IMAGES)

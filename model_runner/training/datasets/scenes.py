@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
+from model_runner.training.datasets.findings import Finding, Tell, refuse
 from model_runner.training.datasets.images import find_images, image_size, read_image
-from model_runner.training.datasets.splits import SPLITS
+from model_runner.training.datasets.splits import SPLITS, part_folder
 
 SEEN_SHARE = 224 / 256  # of a scene's shorter side, as published
 
@@ -51,15 +52,12 @@ class SceneDataset(Dataset[LabelledScene]):
     """
 
     def __init__(self, folder: Path, split: str, class_names: tuple[str, ...]) -> None:
-        root = folder / split if _has_splits(folder) else folder
-        folders = _class_folders(root)
-        unknown = [name for name in folders if name not in class_names]
-        if unknown:
-            raise InputError(
-                f"{folders[unknown[0]]}: the class {unknown[0]} is unknown; known are {', '.join(class_names)}."
-            )
-        found = [(path, class_names.index(name)) for name, each in folders.items() for path in find_images(each)]
-        self.paths, self.labels = (list(each) for each in zip(*found, strict=True))
+        scenes = find_scenes(folder, split, refuse)
+        for path, name in scenes:
+            if name not in class_names:
+                raise InputError(f"{path.parent}: the class {name} is unknown; known are {', '.join(class_names)}.")
+        self.paths = [path for path, _ in scenes]
+        self.labels = [class_names.index(name) for _, name in scenes]
         self._class_count = len(class_names)
         for path in self.paths:
             image_size(path)
@@ -93,13 +91,28 @@ class MiddlesOfScenes(Dataset[LabelledScene]):
         return scene._replace(image=middle_of_scene(scene.image, self._side))
 
 
+def find_scenes(folder: Path, split: str, tell: Tell) -> list[tuple[Path, str]]:
+    """The images of a split and their classes, by class; ``tell`` is told of classes without images.
+
+    Raises:
+        InputError: there is no such split, or no class in it.
+    """
+    scenes = []
+    for name, each in _class_folders(part_folder(folder, split) if scene_splits(folder) else folder).items():
+        try:
+            scenes += [(path, name) for path in find_images(each)]
+        except InputError as error:
+            tell(Finding("layout", str(each), str(error)))
+    return scenes
+
+
 def find_scene_classes(folder: Path) -> tuple[str, ...]:
     """The classes of a dataset, of all its splits: the names of the folders, sorted.
 
     Raises:
         InputError: there are less than two.
     """
-    roots = [folder / split for split in SPLITS if (folder / split).is_dir()] or [folder]
+    roots = [part_folder(folder, split) for split in scene_splits(folder)] or [folder]
     names = tuple(sorted({name for root in roots for name in _class_folders(root)}))
     if len(names) < 2:
         raise InputError(f"{folder} has {len(names)} class; scenes need two classes at least, each in its folder.")
@@ -128,8 +141,9 @@ def resize_shorter_side(image: Tensor, side: int) -> Tensor:
     return resized.round_().clamp_(0, 255).byte()
 
 
-def _has_splits(folder: Path) -> bool:
-    return any((folder / split).is_dir() for split in SPLITS)
+def scene_splits(folder: Path) -> tuple[str, ...]:
+    """The splits that a dataset has; none where the classes' folders lie in ``folder`` itself."""
+    return tuple(split for split in SPLITS if part_folder(folder, split).is_dir())
 
 
 def _class_folders(folder: Path) -> dict[str, Path]:

@@ -17,8 +17,9 @@ from model_runner.training.a2net_loss import a2net_losses
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.clafa_loss import clafa_losses
+from model_runner.training.datasets.findings import refuse
 from model_runner.training.datasets.images import ground_resolution
-from model_runner.training.datasets.maps import LabelledMap, open_pairs
+from model_runner.training.datasets.maps import LabelledMap, find_pairs, open_pairs
 from model_runner.training.recipes.maps import MapMetric, MapTargets, collate_maps
 from model_runner.training.schedules import cosine, polynomial, warm_up
 
@@ -88,7 +89,7 @@ class ChangeRecipe:
 
     def resolution(self, folder: Path) -> float | None:
         """See ``Recipe``."""
-        return ground_resolution(open_pairs(folder, "train").paths[0][0])
+        return ground_resolution(find_pairs(folder, "train", refuse)[0][0])
 
 
 def predict_change(network: nn.Module, images: Tensor) -> Tensor:

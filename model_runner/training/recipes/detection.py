@@ -14,8 +14,9 @@ from model_runner.metrics.rotated_map import rotated_map
 from model_runner.training.augmentation.affine import place_on_common_canvas
 from model_runner.training.augmentation.objects import ObjectAugmentation, alter_objects
 from model_runner.training.augmentation.samples import AlteredSamples
+from model_runner.training.datasets.findings import refuse
 from model_runner.training.datasets.images import ground_resolution
-from model_runner.training.datasets.objects import DotaDataset, Sample, find_class_names
+from model_runner.training.datasets.objects import ObjectDataset, Sample, find_class_names, read_objects
 from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regions_to_learn_from
 from model_runner.training.schedules import staircase, warm_up
 
@@ -24,7 +25,7 @@ WARM_UP_STEPS, WARM_UP_START = 500, 1 / 3
 
 
 class DetectionRecipe:
-    """Oriented detection with Oriented R-CNN on DOTA-format datasets."""
+    """Oriented detection with Oriented R-CNN on images with oriented objects."""
 
     task = "detect"
     sample_size = 1024
@@ -51,13 +52,13 @@ class DetectionRecipe:
 
     def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
         """See ``Recipe``."""
-        samples = DotaDataset(Path(request.data), "train", class_names)
+        samples = ObjectDataset(Path(request.data), "train", class_names)
         augment = ObjectAugmentation(side, scale=request.scale or SCALE)
         return AlteredSamples(samples, partial(alter_objects, augment, request.mosaic), request.seed)
 
     def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
         """See ``Recipe``."""
-        return DotaDataset(Path(request.data), "val", class_names)
+        return ObjectDataset(Path(request.data), "val", class_names)
 
     def collate(self, samples: list[Sample]) -> tuple[Tensor, list[Sample]]:
         """Images on canvases of one size, and the samples as targets."""
@@ -77,7 +78,7 @@ class DetectionRecipe:
 
     def resolution(self, folder: Path) -> float | None:
         """See ``Recipe``."""
-        return ground_resolution(DotaDataset(folder, "train", find_class_names(folder)).paths[0])
+        return ground_resolution(read_objects(folder, "train", refuse)[0].path)
 
 
 class DetectionMetric:

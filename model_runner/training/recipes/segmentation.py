@@ -13,8 +13,9 @@ from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.confusion import Agreement
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
+from model_runner.training.datasets.findings import refuse
 from model_runner.training.datasets.images import ground_resolution
-from model_runner.training.datasets.maps import IGNORED, LabelledMap, find_mask_classes, open_masks
+from model_runner.training.datasets.maps import IGNORED, LabelledMap, find_mask_classes, find_masks, open_masks
 from model_runner.training.recipes.maps import MapMetric, MapTargets, collate_maps
 from model_runner.training.schedules import cosine
 from model_runner.training.unetformer_loss import unetformer_losses
@@ -75,7 +76,7 @@ class SegmentationRecipe:
 
     def resolution(self, folder: Path) -> float | None:
         """See ``Recipe``."""
-        return ground_resolution(open_masks(folder, "train", tuple(find_mask_classes(folder))).paths[0][0])
+        return ground_resolution(find_masks(folder, "train", refuse)[0][0])
 
 
 def predict_classes(network: nn.Module, images: Tensor) -> Tensor:

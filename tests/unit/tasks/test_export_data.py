@@ -20,7 +20,7 @@ from model_runner.rotated_boxes.geometry import corners
 from model_runner.tasks.export_data import export_data
 from model_runner.tasks.load_data import load_data
 from model_runner.training.datasets.maps import open_masks, open_pairs
-from model_runner.training.datasets.objects import DotaDataset
+from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SceneDataset
 
 HALF_METRES = Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)
@@ -108,7 +108,7 @@ def assert_no_common_ground(found):
 
 def boxes_on_ground(folder, split, names):
     """Boxes and the outline of the image that shows each, on the ground."""
-    samples = DotaDataset(folder, split, names)
+    samples = ObjectDataset(folder, split, names)
     for path, sample in zip(samples.paths, map(samples.__getitem__, range(len(samples))), strict=True):
         with rasterio.open(path) as image:
             for box, label in zip(corners(sample.boxes).double().numpy(), sample.labels.tolist(), strict=True):

@@ -108,7 +108,11 @@ def test_unusable_pairs_are_refused_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{}", "names 0 different classes"),
+        ("[]", "names 0 different classes"),
+        ("{}", "must be a list such as"),
+        ('[{"name": "a"}, {"name": "b", "value": 256}]', "the value 256 is no whole number from 0 to 255"),
+        ('[{"name": "a"}, {"name": "b", "value": 0}]', "uses the value 0 twice"),
+        ('{"classes": [{"name": "a"}, {"name": "b"}], "ignored": [1]}', "uses the value 1 twice"),
         ("[1, 2]", "must be a list such as"),
         ("[", "must be a list such as"),
         ('[{"name": "a"}]', "names 1 different classes"),
@@ -120,6 +124,24 @@ def test_a_list_of_classes_must_be_one(tmp_path, text, words):
     (tmp_path / "classes.json").write_text(text)
     with refused(words):
         find_mask_classes(tmp_path)
+
+
+def test_class_numbers_may_have_gaps_and_other_values_be_ignored(tmp_path):
+    classes = [{"name": "land", "value": 10}, {"name": "water", "value": 255}]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes, "ignored": 0}))
+    write_masks(tmp_path, values=((0, 10, 255),))
+    assert open_masks(tmp_path, "val", NAMES).read_labels(0)[0].unique_consecutive().tolist() == [255, 0, 1]
+    write_masks(tmp_path, "two", values=((0, 1, 20),))
+    with refused("two.png holds the values 1, 20; classes.json names the classes 10, 255, and 0 is ignored."):
+        open_masks(tmp_path, "val", NAMES)
+
+
+def test_masks_with_a_palette_hold_its_numbers(folder):
+    labels = write_masks(folder, values=((0, 1), (1, 0)))
+    mask = Image.fromarray(labels.astype(np.uint8), mode="P")
+    mask.putpalette([0, 200, 0, 0, 0, 200])
+    mask.save(folder / "masks" / "one.png")
+    assert (open_masks(folder, "train", NAMES).read_labels(0).numpy() == labels).all()
 
 
 def test_a_missing_list_of_classes_is_asked_for(tmp_path):
