@@ -11,9 +11,12 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
+from hypothesis import settings
 from rasterio.enums import ColorInterp
 
 DATA = Path(__file__).parent / "data"
+settings.register_profile("however slow the machine", deadline=None)
+settings.load_profile("however slow the machine")
 HALF_METRES = Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)
 
 
