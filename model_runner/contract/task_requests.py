@@ -273,9 +273,28 @@ class FinetuneRequest:
     )
     mosaic: float = option("detect: share of the training samples that are joined of four images", 0.0)
     mixing: float = option("classify: share of the training samples that are mixed of two scenes", 0.0)
-    epochs: int = option("number of passes over the training images", 30)
-    batch_size: int = option("images a step", 8, metavar="N")
-    learning_rate: Optional[float] = option("highest learning rate of AdamW (default: by the network)", None)
+    epochs: Optional[int] = option(
+        "number of passes over the training images (default: by their number, more if there are few)", None
+    )
+    batch_size: Optional[int] = option(
+        "images a step; as many of them at once as the memory holds (default: 8, or all if there are fewer)",
+        None,
+        metavar="N",
+    )
+    learning_rate: Optional[float] = option(
+        "highest learning rate (default: that of the network's recipe, half of it when starting from a model)", None
+    )
+    patience: Optional[int] = option(
+        "epochs without a better figure after which training ends; 0 never (default: a third of the epochs, 10 at "
+        "least)",
+        None,
+        metavar="EPOCHS",
+    )
+    frozen_stages: int = option(
+        "stages of the backbone that keep the weights they start from: 0 none, 1 the first (with the stem) … 4 all", 0
+    )
+    balance: bool = option("show images with rare classes more often", False)
+    skip_unreadable: bool = option("leave out images that cannot be read, instead of ending with an error", False)
     workers: int = option("processes that load images", 2)
     seed: int = option("seed of everything random", 0)
     resume: bool = option("go on from the last checkpoint in the output folder", False)
@@ -300,6 +319,13 @@ class FinetuneRequest:
             _refuse_unless(
                 value is None or value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given."
             )
+        _refuse_unless(
+            self.patience is None or self.patience >= 0,
+            f"The patience must be 0 or more epochs; {self.patience} was given.",
+        )
+        _refuse_unless(
+            0 <= self.frozen_stages <= 4, f"There are 4 stages to freeze, 0 to 4; {self.frozen_stages} was given."
+        )
         _refuse_unless(
             self.sample_size is None or (self.sample_size >= 96 and self.sample_size % 32 == 0),
             f"The sample size must be a multiple of 32 from 96 pixels on; {self.sample_size} was given.",

@@ -12,12 +12,27 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model_runner.contract.messages import Finished
-from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution
+from model_runner.contract.model_card import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    Licence,
+    ModelCard,
+    ModelClass,
+    Resolution,
+    read_card,
+)
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.errors import InputError, ModelError
-from model_runner.model_store.store import find_folder, install_folder, network_of, open_model, save_model
+from model_runner.errors import Cancelled, InputError, ModelError
+from model_runner.model_store.store import (
+    find_folder,
+    install_folder,
+    network_of,
+    open_model,
+    remove_model,
+    save_model,
+)
 from model_runner.report import Report
-from model_runner.training.fit import fit, seed_everything
+from model_runner.training.fit import Fitted, best_so_far, fit, is_finished, seed_everything
 from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
 
 SCRATCH = "none"
@@ -30,48 +45,90 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
 
     Raises:
         RunnerError: something the user can mend.
-        Cancelled: the user asked to stop; the last checkpoint is left for ``resume``.
+        Cancelled: the user asked to stop; the best model so far is in both places if there is one, and a checkpoint
+            is left for ``resume``.
     """
     began = time.perf_counter()
     output = Path(request.output)
     model_id = request.model_id or re.sub(r"[^a-z0-9._-]+", "-", output.resolve().name.lower()).strip("-._")
-    if find_folder(model_id) is not None:
+    if find_folder(model_id) is not None and not (request.resume and _is_of_this_training(model_id, output)):
         raise ModelError(f"There is a model {model_id} already; remove it first or choose another with --model-id.")
-    _refuse_other_content(output, request.resume)
+    _refuse_other_content(output, request.resume, model_id)
     seed_everything(request.seed)
-    card, network = _starting_point(request, model_id, report)
-    fitted = fit(network, card, request, report)
+    card, network, from_model = _starting_point(request, model_id, report)
+    try:
+        fitted = fit(network, card, request, from_model, report)
+    except Cancelled:
+        _keep_best_so_far(card, output, report)
+        raise
+    card, installed = _deliver(card, fitted, output)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
-    card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
-    save_model(card, fitted.state, output)
-    _, installed = install_folder(output, model_id)
-    numbers = {**figures, "seconds": round(time.perf_counter() - began, 1)}
+    numbers = {**figures, "best_epoch": fitted.epoch, "seconds": round(time.perf_counter() - began, 1)}
     return Finished(job="", outputs={"model": str(installed), "folder": str(output)}, numbers=numbers)
 
 
-def _refuse_other_content(output: Path, resume: bool) -> None:
+def _refuse_other_content(output: Path, resume: bool, model_id: str) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"The output {output} is a file; name a folder.")
     if not resume and output.is_dir() and any(output.iterdir()):
         raise InputError(f"The output folder {output} is not empty; choose a new one, or --resume to go on in it.")
-    if resume and (output / "model.safetensors").exists():
+    if resume and _holds_model(output) and is_finished(output) and find_folder(model_id) is not None:
         raise InputError(f"The training in {output} is complete; choose a new folder.")
 
 
-def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> tuple[ModelCard, nn.Module]:
-    """The new model's card and its network with the weights to start from."""
+def _holds_model(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (CARD_FILE, WEIGHTS_FILE))
+
+
+def _is_of_this_training(model_id: str, output: Path) -> bool:
+    """Whether the model in the store is the one in the output folder: what a cancelled training left."""
+    folder = find_folder(model_id)
+    return (
+        folder is not None
+        and _holds_model(output)
+        and read_card(folder).weights_sha256 == read_card(output).weights_sha256
+    )
+
+
+def _keep_best_so_far(card: ModelCard, output: Path, report: Report) -> None:
+    best = best_so_far(output)
+    if best is None:
+        report.log("info", "Cancelled before the first validation: there is no model yet. Go on with --resume.")
+        return
+    card, _ = _deliver(card, best, output)
+    name, figure = next(iter(best.metrics.items()))
+    report.log(
+        "info",
+        f"The best model so far, of epoch {best.epoch} ({name} {figure:.3f}), is {card.id}. Go on with --resume.",
+    )
+
+
+def _deliver(card: ModelCard, fitted: Fitted, output: Path) -> tuple[ModelCard, Path]:
+    """Write the model into the output folder and the store, in the place of what the same training left before."""
+    if _is_of_this_training(card.id, output):
+        remove_model(card.id)
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        (output / name).unlink(missing_ok=True)
+    figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
+    card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
+    save_model(card, fitted.state, output)
+    return install_folder(output)
+
+
+def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> tuple[ModelCard, nn.Module, bool]:
+    """The new model's card, its network with the weights to start from, and whether these are all of a model's."""
     facts = {"id": model_id, "title": model_id, "task": request.task}
     if request.init == SCRATCH:
         card = _card_from_scratch(request, facts)
         network = network_of(card)
         if request.backbone:
             _load_backbone(network, request.backbone, report)
-        return card, network
+        return card, network, False
     first_card, first_network = open_model(request.init, request.task)
     card = _card_of_successor(request, facts, first_card)
     network = network_of(card)
     _carry_over(first_network, first_card.class_names, network, card, report)
-    return card, network
+    return card, network, True
 
 
 def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> ModelCard:

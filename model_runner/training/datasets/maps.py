@@ -82,6 +82,10 @@ class MapDataset(Dataset[LabelledMap]):
         """The class numbers uint8 (H, W) of a place, without its images."""
         return self._numbers[_read_values(self._label_paths[index]).long()]
 
+    def classes_of(self, index: int) -> list[int]:
+        """The numbers of the classes that a place shows, without its images."""
+        return [number for number in self.read_labels(index).unique().tolist() if number != IGNORED]
+
 
 def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDataset:
     """A dataset of ``images/NAME.{tif,tiff,png,jpg,jpeg}``, ``masks/`` with the same names, and ``classes.json``.

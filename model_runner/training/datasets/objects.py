@@ -108,6 +108,10 @@ class DotaDataset(Dataset[Sample]):
         path = self.paths[index]
         return Sample(read_image(path), *self._annotations[index], path.stem)
 
+    def classes_of(self, index: int) -> list[int]:
+        """The numbers of the classes of an image's objects; the image stays unread."""
+        return self._annotations[index].labels.unique().tolist()
+
     def _annotation(self, label_path: Path | None) -> _Annotation:
         """The objects of one label file; none without a file."""
         objects = [] if label_path is None else list(_read_labels(label_path))

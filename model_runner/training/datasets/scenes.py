@@ -72,6 +72,10 @@ class SceneDataset(Dataset[LabelledScene]):
         shares = F.one_hot(torch.tensor(self.labels[index]), self._class_count).float()
         return LabelledScene(read_image(path), shares, f"{path.parent.name}/{path.name}")
 
+    def classes_of(self, index: int) -> list[int]:
+        """The number of the class that an image shows, which stays unread."""
+        return [self.labels[index]]
+
 
 class MiddlesOfScenes(Dataset[LabelledScene]):
     """Scenes as a model sees them.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
@@ -33,11 +34,12 @@ class ChangeRecipe:
     """What changed, on pairs of images.
 
     Attributes:
+        make_optimizer: of parameters, with the learning rate as ``lr``.
         course: of the learning rate: its factor at a step of so many.
         losses_of: the terms of the loss, for what the network gives in training and where something changed (n, h, w).
     """
 
-    weight_decay: float
+    make_optimizer: Callable[..., Optimizer]
     course: Callable[[int, int], float]
     losses_of: Callable[[Any, Tensor], dict[str, Tensor]]
     task: str = "change"
@@ -45,6 +47,10 @@ class ChangeRecipe:
     learning_rate: float = 5e-4
     averaging: float | None = None
     validation_batch_size: int = 1
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """See ``Recipe``."""
+        return self.make_optimizer(parameters, lr=learning_rate)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """See ``Recipe``."""
@@ -131,5 +137,5 @@ def _losses_of_clafa(logits: ChangeLogits, changed: Tensor) -> dict[str, Tensor]
     return clafa_losses(logits, changed)._asdict()
 
 
-A2NET = ChangeRecipe(1e-4, _a2net_course, _losses_of_a2net)
-CLAFA = ChangeRecipe(5e-4, _clafa_course, _losses_of_clafa)
+A2NET = ChangeRecipe(partial(Adam, betas=(0.9, 0.99), weight_decay=1e-4), _a2net_course, _losses_of_a2net)
+CLAFA = ChangeRecipe(partial(AdamW, weight_decay=5e-4), _clafa_course, _losses_of_clafa)

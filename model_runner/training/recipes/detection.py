@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
@@ -20,6 +21,7 @@ from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regio
 from model_runner.training.schedules import staircase, warm_up
 
 SCALE = (0.75, 1.33)
+WEIGHT_DECAY = 0.05
 WARM_UP_STEPS, WARM_UP_START = 500, 1 / 3
 
 
@@ -29,9 +31,12 @@ class DetectionRecipe:
     task = "detect"
     sample_size = 1024
     learning_rate = 2e-4
-    weight_decay = 0.05
     averaging = None
     validation_batch_size = 1
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """See ``Recipe``."""
+        return AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """See ``Recipe``."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
@@ -26,6 +27,7 @@ from model_runner.training.schedules import cosine, warm_up
 
 SCALE = (1.0, 3.5)  # parts of 8 to 100 % of the area
 LABEL_SMOOTHING = 0.1
+WEIGHT_DECAY = 0.05
 WARM_UP_SHARE, WARM_UP_START, END = 2 / 300, 1e-3, 1e-6
 
 
@@ -42,9 +44,12 @@ class SceneRecipe:
     task = "classify"
     sample_size = 224
     learning_rate = 5e-4
-    weight_decay = 0.05
     averaging = 0.999
     validation_batch_size = 32
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """See ``Recipe``."""
+        return AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """See ``Recipe``."""

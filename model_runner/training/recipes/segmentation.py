@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
@@ -15,6 +16,7 @@ from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.datasets.images import ground_resolution
 from model_runner.training.datasets.maps import IGNORED, LabelledMap, find_mask_classes, open_masks
+from model_runner.training.lookahead import LookaheadAdamW
 from model_runner.training.recipes.maps import MapMetric, MapTargets, collate_maps
 from model_runner.training.schedules import cosine
 from model_runner.training.unetformer_loss import unetformer_losses
@@ -22,6 +24,7 @@ from model_runner.training.unetformer_loss import unetformer_losses
 SCALE = (0.75, 1.5)
 LARGEST_SHARE = 0.75  # of a class in a sample
 END = 1 / 400
+WEIGHT_DECAY = 0.01
 
 
 class SegmentationRecipe:
@@ -30,9 +33,12 @@ class SegmentationRecipe:
     task = "segment"
     sample_size = 512
     learning_rate = 4e-4
-    weight_decay = 0.01
     averaging = None
     validation_batch_size = 1
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """See ``Recipe``."""
+        return LookaheadAdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """See ``Recipe``."""
