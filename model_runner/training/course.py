@@ -10,6 +10,7 @@ from model_runner.contract.messages import duration
 from model_runner.report import Report
 from model_runner.training.plan import Plan
 
+COUNTS = ("epoch", "step", "learning_rate")  # columns of the log that are no figures
 SECONDS_BETWEEN_NOTES = 1.0
 STEPS_TO_JUDGE = 5  # after which the duration is told; the first one is always slow
 
@@ -66,7 +67,7 @@ class Clock:
         self._report.progress("training", course.step, plan.steps, seconds_left=left, note=self._note)
         if len(self._times) == STEPS_TO_JUDGE:
             self._report.log(
-                "info", f"{plan.steps - course.step} steps are left; about {duration(left)}, and the validations."
+                "info", f"{plan.steps - course.step} steps are left: about {duration(left)}, and the validations."
             )
 
     def validated(self, seconds: float, left: int) -> None:
@@ -84,6 +85,7 @@ def _note(course: Course, plan: Plan) -> str:
     parts = [f"epoch {epoch} of {plan.epochs}"]
     if course.summed:
         parts.append(f"loss {float(course.losses['loss']) / course.summed:.3f}")
-    if course.best is not None:
-        parts.append(f"best so far {course.best:.3f}")
+    if course.rows:
+        name = next(key for key in course.rows[-1] if key not in COUNTS and not key.startswith("loss"))
+        parts.append(f"{name} {course.rows[-1][name]:.3f}, at best {course.best:.3f}")
     return ", ".join(parts)

@@ -72,9 +72,8 @@ class _Training:
         learner = Learner(job.network, job.recipe, job.card, job.request.frozen_stages)
         self._learner = learner
         parameters = [each for each in learner.parameters() if each.requires_grad]
-        self._averaged = (
-            None if job.recipe.averaging is None else AveragedNetwork(learner.network, job.recipe.averaging)
-        )
+        decay = job.recipe.averaging
+        self._averaged = None if decay is None else AveragedNetwork(learner.network, decay)
         self._course = Course()
         if job.checkpoint is not None:
             learner.network.load_state_dict(job.checkpoint["network"])
@@ -129,10 +128,10 @@ class _Training:
             return
         self._course.parts = 1
         if self._fabric.world_size == 1:
-            loader = training_loader(
-                self._job.training, self._steps(), self._recipe.collate, self._plan.batch_size // 2, 0, False
+            pairs = max(1, self._plan.batch_size // 2)
+            batch = next(
+                iter(training_loader(self._job.training, self._steps(), self._recipe.collate, pairs, 0, False))
             )
-            batch = next(iter(loader))
             if batch.parts:
                 images, targets, _ = self._fabric.to_device(batch.parts[0])
                 try:
@@ -142,9 +141,9 @@ class _Training:
                         raise
                     self._course.parts = self._plan.batch_size
         if self._course.parts > 1:
-            at_once = -(-self._plan.batch_size // self._course.parts)
-            self._report.log(
-                "info", f"The memory holds {at_once} of the {self._plan.batch_size} images of a step at once."
+            size = self._plan.batch_size
+            self._say(
+                "info", f"The memory holds {-(-size // self._course.parts)} of the {size} images of a step at once."
             )
 
     def _steps(self) -> Steps:

@@ -15,6 +15,7 @@ from model_runner.metrics.rotated_map import RotatedMap, rotated_map
 from model_runner.raster.source import open_source
 from model_runner.report import Report
 from model_runner.training.datasets.objects import DotaDataset
+from model_runner.training.pixel_statistics import pixels_of
 
 LOWEST_SCORE = 0.05
 
@@ -29,13 +30,13 @@ def measure_objects(
         Cancelled: the user asked to stop.
     """
     threshold = LOWEST_SCORE if request.threshold is None else request.threshold
-    samples = DotaDataset(Path(request.data), request.split, card.class_names)
+    samples = DotaDataset(Path(request.data), request.split, card.class_names, pixels=pixels_of(card))
     found, truth = [], []
     for number, path in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
         collector = DetectionCollector(threshold, card.merge_iou)
-        with open_source(str(path), band_count=len(card.bands)) as source:
+        with open_source(str(path), band_count=len(card.bands), limits=card.stretch_limits) as source:
             merged, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
         found.append(merged)
         sample = samples[number]

@@ -18,6 +18,7 @@ from model_runner.raster.source import TileInput
 from model_runner.report import Report
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
 from model_runner.training.datasets.scenes import MiddlesOfScenes, SceneDataset
+from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes import find_recipe
 
 
@@ -31,7 +32,7 @@ def measure_scenes(
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop.
     """
-    labelled = SceneDataset(Path(request.data), request.split, card.class_names)
+    labelled = SceneDataset(Path(request.data), request.split, card.class_names, pixels_of(card))
     samples = MiddlesOfScenes(labelled, find_recipe(request.task, card.network).sample_side(card.tile_size))
     logits = []
     for first in range(0, len(samples), computer.batch_size):

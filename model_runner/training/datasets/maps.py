@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
 from model_runner.raster.handles import reading
-from model_runner.training.datasets.images import find_named_images, image_size, opened, read_image
+from model_runner.training.datasets.images import COLOURS, Pixels, find_named_images, image_size, opened, read_image
 from model_runner.training.datasets.splits import SPLITS, split_folder
 
 IGNORED = 255  # label of pixels that neither teach nor count
@@ -29,7 +29,7 @@ class LabelledMap(NamedTuple):
     """Images of one place and the class of each pixel.
 
     Attributes:
-        images: uint8 (dates, 3, H, W), red, green, blue; the earlier date first.
+        images: uint8 (dates, bands, H, W), of most datasets red, green, blue; the earlier date first.
         labels: uint8 (H, W), class numbers, ``IGNORED`` where there is none.
         name: of the images, without suffix.
     """
@@ -49,6 +49,7 @@ class MapDataset(Dataset[LabelledMap]):
         files: the paths of the images and, last, of the labels of each place.
         numbers: the class number of each value of the labels.
         allowed: tells which values there may be, for the message.
+        pixels: which bands of the images are seen, and how.
 
     Attributes:
         paths: of the images of each place.
@@ -58,15 +59,18 @@ class MapDataset(Dataset[LabelledMap]):
         UnreadableRaster: a file is damaged.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, ...]], numbers: dict[int, int], allowed: str) -> None:
+    def __init__(
+        self, files: Sequence[tuple[Path, ...]], numbers: dict[int, int], allowed: str, pixels: Pixels = COLOURS
+    ) -> None:
         self.paths = [each[:-1] for each in files]
         self._label_paths = [each[-1] for each in files]
+        self._pixels = pixels
         self._numbers = torch.zeros(256, dtype=torch.uint8)
         self._numbers[list(numbers)] = torch.tensor(list(numbers.values()), dtype=torch.uint8)
         for paths, label_path in zip(self.paths, self._label_paths, strict=True):
             values = _read_values(label_path)
             for path in paths:
-                _refuse_other_size(path, image_size(path), label_path, values.shape)
+                _refuse_other_size(path, image_size(path, pixels), label_path, values.shape)
             strange = [value for value in values.unique().tolist() if value not in numbers]
             if strange:
                 raise InputError(f"{label_path} holds the value {strange[0]}; {allowed}.")
@@ -75,7 +79,7 @@ class MapDataset(Dataset[LabelledMap]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> LabelledMap:
-        images = torch.stack([read_image(path) for path in self.paths[index]])
+        images = torch.stack([read_image(path, self._pixels) for path in self.paths[index]])
         return LabelledMap(images, self.read_labels(index), self.paths[index][0].stem)
 
     def read_labels(self, index: int) -> Tensor:
@@ -87,7 +91,7 @@ class MapDataset(Dataset[LabelledMap]):
         return [number for number in self.read_labels(index).unique().tolist() if number != IGNORED]
 
 
-def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDataset:
+def open_masks(folder: Path, split: str, class_names: tuple[str, ...], pixels: Pixels = COLOURS) -> MapDataset:
     """A dataset of ``images/NAME.{tif,tiff,png,jpg,jpeg}``, ``masks/`` with the same names, and ``classes.json``.
 
     The masks hold places in the list of ``classes.json``, and 255 where pixels do not count.
@@ -97,6 +101,7 @@ def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDat
             either. In the first case every split is the whole dataset.
         split: such as "train" or "val".
         class_names: a class's place here is its number.
+        pixels: which bands of the images are seen, and how.
 
     Raises:
         InputError: a file or folder is missing, or its content cannot be used.
@@ -109,7 +114,7 @@ def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDat
         raise InputError(f"{root}: the class {unknown[0]} is unknown; known are {', '.join(class_names)}.")
     numbers = {number: class_names.index(name) for number, name in enumerate(named)}
     allowed = f"{CLASSES_FILE} names the classes 0 to {len(named) - 1}, and {IGNORED} is ignored"
-    return MapDataset(_find_matching(root, MASK_FOLDERS), {**numbers, IGNORED: IGNORED}, allowed)
+    return MapDataset(_find_matching(root, MASK_FOLDERS), {**numbers, IGNORED: IGNORED}, allowed, pixels)
 
 
 def find_mask_classes(folder: Path) -> dict[str, str]:
@@ -121,7 +126,7 @@ def find_mask_classes(folder: Path) -> dict[str, str]:
     return _read_classes(_find_classes_file((folder, *(folder / split for split in SPLITS))))
 
 
-def open_pairs(folder: Path, split: str) -> MapDataset:
+def open_pairs(folder: Path, split: str, pixels: Pixels = COLOURS) -> MapDataset:
     """A dataset of ``A/NAME.{tif,tiff,png,jpg,jpeg}``, ``B/`` and ``label/`` with the same names.
 
     A is the earlier date, and labels hold 255 where something changed, else 0.
@@ -130,6 +135,7 @@ def open_pairs(folder: Path, split: str) -> MapDataset:
         folder: holds ``A``, ``B`` and ``label``, or folders named after the splits that do. In the first case every
             split is the whole dataset.
         split: such as "train" or "val".
+        pixels: which bands of the images are seen, and how.
 
     Raises:
         InputError: a file or folder is missing, or its content cannot be used.
@@ -137,7 +143,7 @@ def open_pairs(folder: Path, split: str) -> MapDataset:
     """
     root = split_folder(folder, split, PAIR_FOLDERS[0])
     allowed = f"labels are {UNCHANGED} (unchanged) or {CHANGED} (changed)"
-    return MapDataset(_find_matching(root, PAIR_FOLDERS), {UNCHANGED: 0, CHANGED: 1}, allowed)
+    return MapDataset(_find_matching(root, PAIR_FOLDERS), {UNCHANGED: 0, CHANGED: 1}, allowed, pixels)
 
 
 def _find_matching(root: Path, folders: tuple[str, ...]) -> list[tuple[Path, ...]]:

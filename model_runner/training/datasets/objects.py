@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
 from model_runner.rotated_boxes.geometry import minimum_area_boxes
-from model_runner.training.datasets.images import find_named_images, read_image
+from model_runner.training.datasets.images import COLOURS, Pixels, find_named_images, read_image
 from model_runner.training.datasets.splits import split_folder
 
 IMAGES, LABELS = "images", "labelTxt"
@@ -23,7 +23,7 @@ class Sample(NamedTuple):
     """An image and its n labelled objects.
 
     Attributes:
-        image: uint8 (3, H, W), red, green, blue.
+        image: uint8 (bands, H, W), of most datasets red, green, blue.
         boxes: float32 (n, 5), le90, in pixels; see ``rotated_boxes`` for the convention.
         labels: int64 (n,), class numbers.
         difficult: bool (n,), which objects the annotators called hard to make out.
@@ -73,6 +73,7 @@ class DotaDataset(Dataset[Sample]):
         class_names: a class's place here is its number.
         minimum_side: in pixels; objects with a smaller box are left out.
         largest_difficulty: objects beyond are left out.
+        pixels: which bands of the images are seen, and how.
 
     Attributes:
         paths: of the images, sorted.
@@ -88,11 +89,13 @@ class DotaDataset(Dataset[Sample]):
         class_names: tuple[str, ...],
         minimum_side: float = 2.0,
         largest_difficulty: int = 100,
+        pixels: Pixels = COLOURS,
     ) -> None:
         root = split_folder(folder, split, IMAGES)
         self.paths = find_named_images(root / IMAGES, f"{IMAGES} and {LABELS}")
         self._minimum_side = minimum_side
         self._largest_difficulty = largest_difficulty
+        self._pixels = pixels
         self._class_numbers = {name: number for number, name in enumerate(class_names)}
         label_paths = _find_label_files(root / LABELS)
         images = {path.stem for path in self.paths}
@@ -106,7 +109,7 @@ class DotaDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         path = self.paths[index]
-        return Sample(read_image(path), *self._annotations[index], path.stem)
+        return Sample(read_image(path, self._pixels), *self._annotations[index], path.stem)
 
     def classes_of(self, index: int) -> list[int]:
         """The numbers of the classes of an image's objects; the image stays unread."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
-from model_runner.training.datasets.images import find_images, image_size, read_image
+from model_runner.training.datasets.images import COLOURS, Pixels, find_images, image_size, read_image
 from model_runner.training.datasets.splits import SPLITS
 
 SEEN_SHARE = 224 / 256  # of a scene's shorter side, as published
@@ -20,7 +20,7 @@ class LabelledScene(NamedTuple):
     """An image and what it shows.
 
     Attributes:
-        image: uint8 (3, H, W), red, green, blue.
+        image: uint8 (bands, H, W), of most datasets red, green, blue.
         shares: float32 (classes,), how much of the scene is of each class; they add up to 1.
         name: of the image, with its class.
     """
@@ -40,6 +40,7 @@ class SceneDataset(Dataset[LabelledScene]):
             is the whole dataset.
         split: such as "train" or "val".
         class_names: a class's place here is its number.
+        pixels: which bands of the images are seen, and how.
 
     Attributes:
         paths: of the images, by class.
@@ -50,7 +51,7 @@ class SceneDataset(Dataset[LabelledScene]):
         UnreadableRaster: an image is damaged.
     """
 
-    def __init__(self, folder: Path, split: str, class_names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, split: str, class_names: tuple[str, ...], pixels: Pixels = COLOURS) -> None:
         root = folder / split if _has_splits(folder) else folder
         folders = _class_folders(root)
         unknown = [name for name in folders if name not in class_names]
@@ -61,8 +62,9 @@ class SceneDataset(Dataset[LabelledScene]):
         found = [(path, class_names.index(name)) for name, each in folders.items() for path in find_images(each)]
         self.paths, self.labels = (list(each) for each in zip(*found, strict=True))
         self._class_count = len(class_names)
+        self._pixels = pixels
         for path in self.paths:
-            image_size(path)
+            image_size(path, pixels)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -70,7 +72,7 @@ class SceneDataset(Dataset[LabelledScene]):
     def __getitem__(self, index: int) -> LabelledScene:
         path = self.paths[index]
         shares = F.one_hot(torch.tensor(self.labels[index]), self._class_count).float()
-        return LabelledScene(read_image(path), shares, f"{path.parent.name}/{path.name}")
+        return LabelledScene(read_image(path, self._pixels), shares, f"{path.parent.name}/{path.name}")
 
     def classes_of(self, index: int) -> list[int]:
         """The number of the class that an image shows, which stays unread."""

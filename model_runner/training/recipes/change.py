@@ -18,7 +18,7 @@ from model_runner.training.a2net_loss import a2net_losses
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.clafa_loss import clafa_losses
-from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.images import COLOURS, FIRST_BAND, Pixels
 from model_runner.training.datasets.maps import LabelledMap, open_pairs
 from model_runner.training.recipes.maps import MapMetric, MapTargets, collate_maps
 from model_runner.training.schedules import cosine, polynomial, warm_up
@@ -68,17 +68,21 @@ class ChangeRecipe:
         """See ``Recipe``; they are always the same."""
         return CLASSES
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``; beyond the images nothing changes."""
-        samples = open_pairs(Path(request.data), "train")
+        samples = open_pairs(Path(request.data), "train", pixels)
         augment = MapAugmentation(
             side, request.scale or SCALE, beyond=0, swap_probability=0.5, jitter=JITTER, hues=HUES
         )
         return AlteredSamples(samples, partial(alter_map, augment), request.seed)
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        return open_pairs(Path(request.data), "val")
+        return open_pairs(Path(request.data), "val", pixels)
 
     def collate(self, samples: list[LabelledMap]) -> tuple[Tensor, MapTargets]:
         """See ``Recipe``."""
@@ -92,9 +96,9 @@ class ChangeRecipe:
         """See ``Recipe``; the F1 of what changed decides."""
         return MapMetric(len(class_names), predict_change, change_figures)
 
-    def resolution(self, folder: Path) -> float | None:
+    def training_images(self, folder: Path) -> list[Path]:
         """See ``Recipe``."""
-        return ground_resolution(open_pairs(folder, "train").paths[0][0])
+        return [paths[0] for paths in open_pairs(folder, "train", FIRST_BAND).paths]
 
 
 def predict_change(network: nn.Module, images: Tensor) -> Tensor:

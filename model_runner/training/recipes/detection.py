@@ -12,10 +12,10 @@ from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.rotated_map import rotated_map
-from model_runner.training.augmentation.affine import place_on_common_canvas
+from model_runner.training.augmentation.affine import mean_colour, place_on_common_canvas
 from model_runner.training.augmentation.objects import ObjectAugmentation, alter_objects
 from model_runner.training.augmentation.samples import AlteredSamples
-from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.images import COLOURS, FIRST_BAND, Pixels
 from model_runner.training.datasets.objects import DotaDataset, Sample, find_class_names
 from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regions_to_learn_from
 from model_runner.training.schedules import staircase, warm_up
@@ -54,15 +54,19 @@ class DetectionRecipe:
         """See ``Recipe``."""
         return dict.fromkeys(find_class_names(folder), "")
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        samples = DotaDataset(Path(request.data), "train", class_names)
-        augment = ObjectAugmentation(side, scale=request.scale or SCALE)
+        samples = DotaDataset(Path(request.data), "train", class_names, pixels=pixels)
+        augment = ObjectAugmentation(side, scale=request.scale or SCALE, fill=mean_colour(pixels.count))
         return AlteredSamples(samples, partial(alter_objects, augment, request.mosaic), request.seed)
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        return DotaDataset(Path(request.data), "val", class_names)
+        return DotaDataset(Path(request.data), "val", class_names, pixels=pixels)
 
     def collate(self, samples: list[Sample]) -> tuple[Tensor, list[Sample]]:
         """Images on canvases of one size, and the samples as targets."""
@@ -80,9 +84,9 @@ class DetectionRecipe:
         """See ``Recipe``."""
         return DetectionMetric(class_names)
 
-    def resolution(self, folder: Path) -> float | None:
+    def training_images(self, folder: Path) -> list[Path]:
         """See ``Recipe``."""
-        return ground_resolution(DotaDataset(folder, "train", find_class_names(folder)).paths[0])
+        return DotaDataset(folder, "train", find_class_names(folder), pixels=FIRST_BAND).paths
 
 
 class DetectionMetric:

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
+from model_runner.training.datasets.images import COLOURS, Pixels
 
 
 class Metric(Protocol):
@@ -59,10 +60,14 @@ class Recipe(Protocol):
     def classes(self, folder: Path) -> dict[str, str]:
         """The classes that a dataset labels, by number, with their colours; empty where the dataset has none."""
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """The augmented samples of the training images; ``classes_of(index)`` tells the classes that one shows."""
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """The samples of the validation images as they are."""
 
     def collate(self, samples: list) -> tuple[Tensor, Any]:
@@ -77,5 +82,5 @@ class Recipe(Protocol):
     def metric(self, class_names: tuple[str, ...]) -> Metric:
         """A fresh metric."""
 
-    def resolution(self, folder: Path) -> float | None:
-        """Ground resolution of the training images in metres, where they are georeferenced."""
+    def training_images(self, folder: Path) -> list[Path]:
+        """The training images, of pairs the earlier ones, whatever their pixels are."""

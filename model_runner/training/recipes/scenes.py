@@ -15,7 +15,7 @@ from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.ranking import top_accuracy
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.augmentation.scenes import SceneAugmentation, alter_scenes
-from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.images import COLOURS, FIRST_BAND, Pixels
 from model_runner.training.datasets.scenes import (
     SEEN_SHARE,
     LabelledScene,
@@ -67,15 +67,19 @@ class SceneRecipe:
         """See ``Recipe``."""
         return dict.fromkeys(find_scene_classes(folder), "")
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        samples = SceneDataset(Path(request.data), "train", class_names)
+        samples = SceneDataset(Path(request.data), "train", class_names, pixels)
         augment = SceneAugmentation(side, scale=request.scale or SCALE)
         return AlteredSamples(samples, partial(alter_scenes, augment, request.mixing), request.seed)
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        return MiddlesOfScenes(SceneDataset(Path(request.data), "val", class_names), side)
+        return MiddlesOfScenes(SceneDataset(Path(request.data), "val", class_names, pixels), side)
 
     def collate(self, samples: list[LabelledScene]) -> tuple[Tensor, SceneTargets]:
         """See ``Recipe``; all images are of one size."""
@@ -91,9 +95,9 @@ class SceneRecipe:
         """See ``Recipe``."""
         return SceneMetric()
 
-    def resolution(self, folder: Path) -> float | None:
+    def training_images(self, folder: Path) -> list[Path]:
         """See ``Recipe``."""
-        return ground_resolution(SceneDataset(folder, "train", find_scene_classes(folder)).paths[0])
+        return SceneDataset(folder, "train", find_scene_classes(folder), FIRST_BAND).paths
 
 
 class SceneMetric:

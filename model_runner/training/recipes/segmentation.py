@@ -14,7 +14,7 @@ from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.confusion import Agreement
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
-from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.images import COLOURS, FIRST_BAND, Pixels
 from model_runner.training.datasets.maps import IGNORED, LabelledMap, find_mask_classes, open_masks
 from model_runner.training.lookahead import LookaheadAdamW
 from model_runner.training.recipes.maps import MapMetric, MapTargets, collate_maps
@@ -56,15 +56,19 @@ class SegmentationRecipe:
         """See ``Recipe``."""
         return find_mask_classes(folder)
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        samples = open_masks(Path(request.data), "train", class_names)
+        samples = open_masks(Path(request.data), "train", class_names, pixels)
         augment = MapAugmentation(side, request.scale or SCALE, largest_share=LARGEST_SHARE)
         return AlteredSamples(samples, partial(alter_map, augment), request.seed)
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        return open_masks(Path(request.data), "val", class_names)
+        return open_masks(Path(request.data), "val", class_names, pixels)
 
     def collate(self, samples: list[LabelledMap]) -> tuple[Tensor, MapTargets]:
         """See ``Recipe``."""
@@ -78,9 +82,10 @@ class SegmentationRecipe:
         """See ``Recipe``; the mean IoU decides."""
         return MapMetric(len(class_names), predict_classes, partial(segmentation_figures, class_names))
 
-    def resolution(self, folder: Path) -> float | None:
+    def training_images(self, folder: Path) -> list[Path]:
         """See ``Recipe``."""
-        return ground_resolution(open_masks(folder, "train", tuple(find_mask_classes(folder))).paths[0][0])
+        samples = open_masks(folder, "train", tuple(find_mask_classes(folder)), FIRST_BAND)
+        return [paths[0] for paths in samples.paths]
 
 
 def predict_classes(network: nn.Module, images: Tensor) -> Tensor:
