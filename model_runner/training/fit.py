@@ -3,6 +3,7 @@
 
 import logging
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +80,8 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     fabric = Fabric(**_hardware(request))
     several = fabric.world_size > 1
     try:
-        fabric.launch(train, job, TerminalReport() if several else report)
+        # as parts of a function Lightning does not look into them
+        fabric.launch(partial(train, job=job, report=TerminalReport() if several else report))
     except KeyboardInterrupt as interrupted:
         raise Cancelled from interrupted
     return best_so_far(output)

@@ -5,9 +5,11 @@ All that is random is a function of the seed and the number of a step, and all t
 checkpoint: a training that goes on from any checkpoint ends as one that was never interrupted.
 """
 
+import copy
 import math
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +48,7 @@ class Job(NamedTuple):
     card: ModelCard
     recipe: Recipe
     request: FinetuneRequest
-    output: Any
+    output: Path
     plan: Plan
     training: Any
     validation: Any
@@ -62,6 +64,8 @@ def train(fabric: Fabric, job: Job, report: Report) -> None:
         OutOfMemory: not even one image at a time fits.
         Cancelled: the user asked to stop; the last checkpoint is of that moment.
     """
+    if fabric.world_size > 1:  # what processes are given lies in memory that they share
+        job = job._replace(network=copy.deepcopy(job.network), checkpoint=copy.deepcopy(job.checkpoint))
     _Training(fabric, job, report).run()
 
 
