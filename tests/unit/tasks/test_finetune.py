@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_weights(request_of, tmp_path):
 def test_several_processes_share_the_images(request_of, monkeypatch):
     hardware = {"accelerator": "cpu", "devices": 2, "strategy": fit.shared_work(), "precision": "32-true"}
     monkeypatch.setattr(fit, "_hardware", lambda request: hardware)
-    finished = finetune(request_of(), Report())
+    finished = finetune(request_of(batch_size=4), Report())  # two images for each
     card, _ = open_model("my-courts", "detect")
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
 
