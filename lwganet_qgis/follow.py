@@ -14,7 +14,7 @@ from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
 from ..model_runner.contract.errors import RunnerError
 from ..model_runner.contract.folders import PLUGIN_ROOT, plugin_version
-from ..model_runner.contract.messages import Finished, Log, Progress
+from ..model_runner.contract.messages import Finished, Log, Progress, duration
 from . import settings
 from .runner_client import JobCancelled, RunnerClient
 from .runner_environment import is_outdated, runner_python
@@ -87,16 +87,10 @@ class Narrator:
 def progress_text(progress: Progress) -> str:
     """How far a job is, in words: ``tiles 12/340, 3.1 MPix/s, 40 s left``."""
     parts = [f"{progress.stage} {progress.done}/{progress.total}" if progress.total else progress.stage]
+    if progress.note:
+        parts.append(progress.note)
     if progress.megapixels_per_second is not None:
         parts.append(f"{progress.megapixels_per_second:.2g} MPix/s")
     if progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: ``40 s``, ``3 min``, ``2 h 10 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

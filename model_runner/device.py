@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which device computes, in which precision, and how many tiles at once."""
 
+import re
+
 import torch
 
 from model_runner.errors import InputError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LACK_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory|ALLOC_FAILED", re.IGNORECASE)
 TILES_AT_ONCE = {"cpu": 1, "mps": 1, "cuda": 4}
 
 
@@ -77,3 +80,8 @@ def resolve_precision(wanted: str, device: torch.device) -> torch.dtype:
 def resolve_batch_size(wanted: int | None, device: torch.device) -> int:
     """How many tiles are computed at once; the engine halves it when memory runs out."""
     return wanted or TILES_AT_ONCE[device.type]
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """PyTorch has an exception of its own for GPUs only; on processors the text alone tells."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(LACK_OF_MEMORY.search(str(error)))

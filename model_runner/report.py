@@ -25,6 +25,7 @@ class Report:
         total: int,
         megapixels_per_second: float | None = None,
         seconds_left: float | None = None,
+        note: str = "",
     ) -> None:
         """Tell how far the task is; see ``messages.Progress``."""
 
@@ -51,13 +52,14 @@ class MessageReport(Report):
         total: int,
         megapixels_per_second: float | None = None,
         seconds_left: float | None = None,
+        note: str = "",
     ) -> None:
         """Send a ``Progress``, unless the last one is very young and this one does not end the stage."""
         now = time.monotonic()
         if done != total and now - self._last_progress < SECONDS_BETWEEN_PROGRESS:
             return
         self._last_progress = now
-        self._send(Progress(self._job, stage, done, total, megapixels_per_second, seconds_left))
+        self._send(Progress(self._job, stage, done, total, megapixels_per_second, seconds_left, note))
 
     def log(self, level: str, text: str) -> None:
         """Send a ``Log``."""
@@ -93,6 +95,7 @@ class TerminalReport(Report):
         total: int,
         megapixels_per_second: float | None = None,
         seconds_left: float | None = None,
+        note: str = "",
     ) -> None:
         """Move the bar; a new stage begins a new bar."""
         if self._bar is None or stage != self._stage:
@@ -101,6 +104,8 @@ class TerminalReport(Report):
             self._bar = tqdm(total=total or None, desc=stage, file=sys.stderr, disable=not sys.stderr.isatty())
         if megapixels_per_second is not None:
             self._bar.set_postfix_str(f"{megapixels_per_second:.2f} MPix/s", refresh=False)
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
         self._bar.total = total or None
         self._bar.update(done - self._bar.n)
         if done == total:

@@ -56,7 +56,8 @@ class Cancel:
 class Progress:
     """How far a job is.
 
-    ``done`` and ``total`` count the steps of ``stage`` ("tiles", "epochs" …); total is 0 while it is not known.
+    ``done`` and ``total`` count the steps of ``stage`` ("tiles", "training" …); total is 0 while it is not known.
+    ``note`` tells what else is of interest, such as "epoch 3 of 30, loss 0.412".
     """
 
     job: str
@@ -65,6 +66,7 @@ class Progress:
     total: int
     megapixels_per_second: Optional[float] = None
     seconds_left: Optional[float] = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,3 +120,11 @@ def decode(line: str) -> Any:
         return MESSAGES[body.pop("type")](**body)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise WireError(f"Not a message of protocol {PROTOCOL_VERSION}: {line[:120]!r} ({error}).") from error
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: ``40 s``, ``3 min``, ``2 h 10 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

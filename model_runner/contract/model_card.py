@@ -55,7 +55,8 @@ class ModelCard:
     """A model as the user meets it.
 
     ``mean`` and ``std`` are those of the training pixels on the scale 0 to 255, a value for each band.
-    ``stretch_percentiles`` tells how rasters that are not 8 bit are brought to that scale.
+    ``stretch_percentiles`` tells how rasters that are not 8 bit are brought to that scale;
+    where ``stretch_limits`` has, for each band, the values that become 0 and 255, these are taken instead.
     """
 
     id: str
@@ -67,6 +68,7 @@ class ModelCard:
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
     std: tuple[float, ...] = (58.395, 57.12, 57.375)
     stretch_percentiles: tuple[float, float] = (2.0, 98.0)
+    stretch_limits: tuple[tuple[float, float], ...] = ()
     resolution: Optional[Resolution] = None
     network_options: dict = field(default_factory=dict)
     tile_size: int = 1024
@@ -97,6 +99,9 @@ class ModelCard:
                 f"Model {self.id} names {len(self.bands)} bands, {len(self.mean)} means and {len(self.std)} "
                 "standard deviations; there must be one of each for every band."
             )
+
+        if self.stretch_limits and len(self.stretch_limits) != len(self.bands):
+            raise ModelError(f"Model {self.id} names {len(self.bands)} bands and {len(self.stretch_limits)} stretches.")
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -137,6 +142,7 @@ def card_from_json(text: str) -> ModelCard:
         for name in ("bands", "mean", "std", "stretch_percentiles"):
             if name in body:
                 body[name] = tuple(body[name])
+        body["stretch_limits"] = tuple((low, high) for low, high in body.get("stretch_limits", ()))
         return ModelCard(**body)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, ModelError):

@@ -13,13 +13,19 @@ from typing import Any, Optional, get_type_hints
 
 from .data_requests import ExportDataRequest, LoadDataRequest
 from .errors import InputError
+from .finetune_request import FinetuneRequest
 from .model_card import TASKS
-from .request_parts import PRECISIONS, Compute, RasterSource, Tiling, option
-from .request_parts import refuse_other_file as _refuse_other_file
-from .request_parts import refuse_share as _refuse_share
-from .request_parts import refuse_shared_files as _refuse_shared_files
-from .request_parts import refuse_unknown_task as _refuse_unknown_task
-from .request_parts import refuse_unless as _refuse_unless
+from .request_parts import (
+    Compute,
+    RasterSource,
+    Tiling,
+    option,
+    refuse_other_file,
+    refuse_share,
+    refuse_shared_files,
+    refuse_unknown_task,
+    refuse_unless,
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,9 @@ class DetectRequest:
     def __post_init__(self) -> None:
         """Bring lists from JSON back to tuples and check the values."""
         object.__setattr__(self, "classes", tuple(self.classes))
-        _refuse_share("threshold", self.threshold)
-        _refuse_share("overlap (IoU) of detections", self.nms_iou)
-        _refuse_other_file("output", self.output, (".gpkg",), "GeoPackage")
+        refuse_share("threshold", self.threshold)
+        refuse_share("overlap (IoU) of detections", self.nms_iou)
+        refuse_other_file("output", self.output, (".gpkg",), "GeoPackage")
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Outlines:
         """Check the values."""
         for name in ("minimum_area", "fill_holes", "simplify"):
             value = getattr(self, name)
-            _refuse_unless(value >= 0, f"{name.replace('_', ' ').capitalize()} must be 0 or more; {value} was given.")
+            refuse_unless(value >= 0, f"{name.replace('_', ' ').capitalize()} must be 0 or more; {value} was given.")
 
 
 @dataclass(frozen=True)
@@ -75,10 +81,10 @@ class SegmentRequest:
 
     def __post_init__(self) -> None:
         """Check the files' endings."""
-        _refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
-        _refuse_other_file("confidence", self.confidence, (".tif", ".tiff"), "GeoTIFF")
-        _refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
-        _refuse_shared_files(self.output, self.confidence, self.polygons)
+        refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
+        refuse_other_file("confidence", self.confidence, (".tif", ".tiff"), "GeoTIFF")
+        refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
+        refuse_shared_files(self.output, self.confidence, self.polygons)
 
 
 @dataclass(frozen=True)
@@ -102,15 +108,15 @@ class ChangeRequest:
     def __post_init__(self) -> None:
         """Bring lists from JSON back to tuples and check the values."""
         object.__setattr__(self, "after_bands", tuple(self.after_bands))
-        _refuse_unless(
+        refuse_unless(
             all(band >= 1 for band in self.after_bands),
             f"Bands are counted from 1; {list(self.after_bands)} was given.",
         )
-        _refuse_share("threshold", self.threshold)
-        _refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
-        _refuse_other_file("probability", self.probability, (".tif", ".tiff"), "GeoTIFF")
-        _refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
-        _refuse_shared_files(self.output, self.probability, self.polygons)
+        refuse_share("threshold", self.threshold)
+        refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
+        refuse_other_file("probability", self.probability, (".tif", ".tiff"), "GeoTIFF")
+        refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
+        refuse_shared_files(self.output, self.probability, self.polygons)
 
 
 @dataclass(frozen=True)
@@ -128,83 +134,19 @@ class ClassifyRequest:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        _refuse_other_file("output", self.output, (".gpkg", ".csv"), "GeoPackage or table")
-        _refuse_unless(self.top >= 1, f"The number of classes to tell must be 1 or more; {self.top} was given.")
+        refuse_other_file("output", self.output, (".gpkg", ".csv"), "GeoPackage or table")
+        refuse_unless(self.top >= 1, f"The number of classes to tell must be 1 or more; {self.top} was given.")
         for name in ("cell_size", "cell_pixels"):
             value = getattr(self, name)
-            _refuse_unless(
+            refuse_unless(
                 value is None or value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given."
             )
         given = [name for name in ("zones", "cell_size", "cell_pixels") if getattr(self, name) is not None]
         given += [] if self.source.resolution is None else ["resolution"]
-        _refuse_unless(
+        refuse_unless(
             len(given) <= 1,
             "Choose one of zones, cell size, cell pixels and resolution, from which the size of scenes follows; "
             f"{' and '.join(given).replace('_', ' ')} were given.",
-        )
-
-
-@dataclass(frozen=True)
-class FinetuneRequest:
-    """Train a model on a labelled dataset."""
-
-    task: str = option("what the model shall do", choices=TASKS)
-    data: str = option("dataset folder with train/ and val/", metavar="DIR")
-    output: str = option("folder for the model, its card and the log; needed unless only the data are checked", "")
-    check: bool = option("only tell what is wrong with the dataset; nothing is trained", False)
-    init: str = option("id of the model to start from; 'none' starts from scratch", "")
-    network: Optional[str] = option("network to train when starting from scratch (default: the task's smallest)", None)
-    network_options: tuple[str, ...] = option("sizes that differ from the official ones, as name=value", ())
-    backbone: Optional[str] = option("safetensors file with backbone weights to start from", None)
-    model_id: str = option("id of the new model (default: the output folder's name)", "")
-    resolution: Optional[float] = option(
-        "ground resolution of the images in metres (default: by their georeference)", None
-    )
-    sample_size: Optional[int] = option(
-        "side of the training samples in pixels (default: the model's tile size)", None, metavar="PX"
-    )
-    scale: Optional[tuple[float, ...]] = option(
-        "smallest,largest factor by which training images are scaled; of scenes, over that at which the image fills "
-        "the sample (default: by the task)",
-        None,
-    )
-    mosaic: float = option("detect: share of the training samples that are joined of four images", 0.0)
-    mixing: float = option("classify: share of the training samples that are mixed of two scenes", 0.0)
-    epochs: int = option("number of passes over the training images", 30)
-    batch_size: int = option("images a step", 8, metavar="N")
-    learning_rate: Optional[float] = option("highest learning rate of AdamW (default: by the network)", None)
-    workers: int = option("processes that load images", 2)
-    seed: int = option("seed of everything random", 0)
-    resume: bool = option("go on from the last checkpoint in the output folder", False)
-    device: str = option("auto, cpu, cuda or mps", "auto")
-    precision: str = option("auto, fp32, bf16 or fp16", "auto", choices=PRECISIONS)
-
-    def __post_init__(self) -> None:
-        """Bring lists from JSON back to tuples and check the values."""
-        object.__setattr__(self, "network_options", tuple(self.network_options))
-        _refuse_unknown_task("Fine-tuning", self.task)
-        _refuse_unless(self.check or bool(self.output), "Name a folder for the new model with --output.")
-        if self.scale is not None:
-            object.__setattr__(self, "scale", tuple(self.scale))
-            _refuse_unless(
-                len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1],
-                f"The scale is written smallest,largest, such as 0.5,2; "
-                f"{','.join(f'{value:g}' for value in self.scale)} was given.",
-            )
-        _refuse_share("share of mosaics", self.mosaic)
-        _refuse_share("share of mixed scenes", self.mixing)
-        for name in ("epochs", "batch_size", "learning_rate"):
-            value = getattr(self, name)
-            _refuse_unless(
-                value is None or value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given."
-            )
-        _refuse_unless(
-            self.sample_size is None or (self.sample_size >= 96 and self.sample_size % 32 == 0),
-            f"The sample size must be a multiple of 32 from 96 pixels on; {self.sample_size} was given.",
-        )
-        _refuse_unless(
-            all("=" in pair for pair in self.network_options),
-            f"Network options are written name=value; {' '.join(self.network_options)!r} was given.",
         )
 
 
@@ -244,18 +186,18 @@ class EvaluateRequest:
         """Bring lists from JSON back to tuples and check the values."""
         if self.extent is not None:
             object.__setattr__(self, "extent", tuple(self.extent))
-        _refuse_unknown_task("Evaluation", self.task)
+        refuse_unknown_task("Evaluation", self.task)
         for name in ("after", "area", "extent", "resolution", "where", "reference_class", "background"):
-            _refuse_unless(
+            refuse_unless(
                 self.reference is not None or getattr(self, name) is None,
                 f"{name.replace('_', ' ').capitalize()} is for a raster with a reference; name the reference too.",
             )
-        _refuse_unless(
+        refuse_unless(
             (self.task == "change" and self.reference is not None) == (self.after is not None),
             "Change is measured between two rasters: name the earlier one as data and the later one as after.",
         )
-        _refuse_share("overlap (IoU)", self.iou)
-        _refuse_share("threshold", self.threshold)
+        refuse_share("overlap (IoU)", self.iou)
+        refuse_share("threshold", self.threshold)
 
 
 @dataclass(frozen=True)

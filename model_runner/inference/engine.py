@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Tiles through a network: read ahead, compute in batches, survive a lack of memory, tell how far it is."""
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +11,13 @@ from typing import Any, Protocol
 
 import torch
 
+from model_runner.device import is_lack_of_memory
 from model_runner.errors import OutOfMemory
 from model_runner.raster.source import TileInput
 from model_runner.raster.tiling import Tile
 from model_runner.report import Report
 
 READERS = 2
-LACK_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 class TileSource(Protocol):
@@ -93,7 +92,7 @@ def run_over_tiles(
             try:
                 predictions = predict([pixels for _, pixels in batch])
             except (RuntimeError, MemoryError) as error:
-                if not _is_lack_of_memory(error):
+                if not is_lack_of_memory(error):
                     raise
                 batch_size = _smaller(batch, report, error)
                 continue
@@ -142,11 +141,6 @@ def _read_ahead(source: TileSource, tiles: Sequence[Tile], ahead: int) -> Iterat
         finally:
             for _, reading in pending:
                 reading.cancel()
-
-
-def _is_lack_of_memory(error: BaseException) -> bool:
-    """PyTorch has an exception of its own for GPUs only; on processors the text alone tells."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or bool(LACK_OF_MEMORY.search(str(error)))
 
 
 def _smaller(batch: list, report: Report, error: BaseException) -> int:

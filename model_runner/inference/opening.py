@@ -71,6 +71,7 @@ def open_at(
         mask=request.mask,
         resolution=resolution,
         percentiles=card.stretch_percentiles,
+        limits=card.stretch_limits,
         within=within,
     ) as source:
         _tell_warnings(source, report)
@@ -94,7 +95,11 @@ def open_pair_for_model(
     refuse_bands(after_bands, card)
     with (
         open_source(
-            request.after, band_count=len(card.bands), bands=after_bands, percentiles=card.stretch_percentiles
+            request.after,
+            band_count=len(card.bands),
+            bands=after_bands,
+            percentiles=card.stretch_percentiles,
+            limits=card.stretch_limits,
         ) as after,
         open_for_model(request.before, card, report, within=after.native) as before,
     ):

@@ -101,6 +101,7 @@ class ImageScenes:
                 band_count=len(self._card.bands),
                 bands=self._request.bands,
                 percentiles=self._card.stretch_percentiles,
+                limits=self._card.stretch_limits,
             ) as source:
                 self.grids[image.number] = source.grid
                 return _with_enough_data(source.read_scene(middle_square(source.grid), side))

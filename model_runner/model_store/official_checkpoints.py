@@ -151,6 +151,22 @@ def _tensors_of_a_detector(checkpoint: Any, path: Path) -> dict[str, Tensor]:
     )
 
 
+def tensors_of_checkpoint(checkpoint: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors of a network of any kind by name, bare or under the name that the official programs use.
+
+    Raises:
+        ModelError: there are none.
+    """
+    for entry in ("model", "state_dict", "network"):
+        if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(entry), Mapping):
+            checkpoint = checkpoint[entry]
+            break
+    tensors = _without_prefix(checkpoint)
+    if not tensors:
+        raise ModelError(f"{path} holds no table of tensors; choose a checkpoint of a network.")
+    return tensors
+
+
 def _without_prefix(state_dict: Any) -> dict[str, Tensor]:
     """The tensors by name, less what wrappers put in front of all names; nothing where there is no such table."""
     if not isinstance(state_dict, Mapping) or not all(isinstance(each, Tensor) for each in state_dict.values()):

@@ -101,7 +101,8 @@ def network_of(card: ModelCard) -> nn.Module:
         ModelError: there is no such network, or it does not take the card's options.
     """
     classes = {} if card.task == "change" else {"num_classes": len(card.classes)}  # change is one map, or its two sides
-    return build_network(card.network, **{**classes, **card.network_options})
+    bands = {} if len(card.bands) == 3 else {"in_channels": len(card.bands)}
+    return build_network(card.network, **{**classes, **bands, **card.network_options})
 
 
 def refuse_misfit(what: str, state_dict: Mapping[str, Tensor], network: nn.Module) -> None:

@@ -45,6 +45,7 @@ def open_source(
     mask: str | None = None,
     resolution: float | None = None,
     percentiles: tuple[float, float] = (2.0, 98.0),
+    limits: Sequence[tuple[float, float]] = (),
     within: NamedGrid | None = None,
 ) -> Iterator["RasterSource"]:
     """Open a raster for tile-wise reading; all its files are closed at the end of the block.
@@ -58,6 +59,7 @@ def open_source(
         mask: vector file with polygons outside of which pixels are not valid.
         resolution: ground resolution to work at in metres per pixel; None keeps the raster's own.
         percentiles: of the values that become 0 and 255 where bands are not 8 bit.
+        limits: these values themselves, for each band; empty finds them by the percentiles.
         within: another raster; only what lies within that one too is looked at.
 
     Raises:
@@ -87,6 +89,7 @@ def open_source(
             place_on_source(handles, window, factors),
             None if mask is None else PolygonMask(mask, grid),
             percentiles,
+            tuple(limits),
             [*warnings, *choice.warnings],
         )
     finally:
@@ -111,6 +114,7 @@ class RasterSource:
         placement: Placement,
         polygons: PolygonMask | None,
         percentiles: tuple[float, float],
+        limits: tuple[tuple[float, float], ...],
         warnings: list[str],
     ) -> None:
         self.native = native
@@ -121,6 +125,7 @@ class RasterSource:
         self._placement = placement
         self._polygons = polygons
         self._percentiles = percentiles
+        self._limits = limits
 
     @property
     def band_count(self) -> int:
@@ -281,6 +286,9 @@ class RasterSource:
         types = [dataset.dtypes[number - 1] for number in self._choice.numbers]
         if self._choice.palette is not None or set(types) == {"uint8"}:
             return None
+        if self._limits:
+            whole = [(0.0, 255.0) if each == "uint8" else own for each, own in zip(types, self._limits, strict=True)]
+            return Stretch(*zip(*whole, strict=True))
         with reading(self._handles.path):
             return choose_stretch(
                 partial(read_pixels, dataset, self._choice),

@@ -56,14 +56,14 @@ def choose_stretch(
     if not samples.size:
         samples = _sample(read, split_window(Window(0, 0, width, height), PATCH * PATCHES_PER_AXIS))
     limits = [
-        (0.0, 255.0) if untouched else _limits(band, percentiles)
+        (0.0, 255.0) if untouched else limits_of(band, percentiles)
         for untouched, band in zip(is_8_bit, samples, strict=True)
     ]
     return Stretch(*zip(*limits, strict=True))
 
 
-def _limits(samples: np.ndarray, percentiles: tuple[float, float]) -> tuple[float, float]:
-    """The values that become 0 and 255, the second always above the first."""
+def limits_of(samples: np.ndarray, percentiles: tuple[float, float]) -> tuple[float, float]:
+    """The values that become 0 and 255, the second always above the first, from samples (n,) of a band."""
     if not samples.size:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(samples.astype(np.float64), percentiles))

@@ -2,7 +2,6 @@
 """A dataset looked through before a model learns from it, and what the user is told of it."""
 
 import json
-from collections.abc import Collection
 from pathlib import Path
 
 from model_runner.contract.messages import Finished
@@ -17,13 +16,14 @@ CHECK_FILE = "check.json"
 LISTED = 100  # findings of a kind in the log; the file has all
 
 
-def check_data(request: FinetuneRequest, report: Report, tolerated: Collection[str] = ()) -> Finished:
+def check_data(request: FinetuneRequest, report: Report) -> Finished:
     """Tell all that is wrong or doubtful about a dataset; write it to ``check.json`` if there is an output folder.
 
     Raises:
         InputError: something is wrong.
         Cancelled: the user asked to stop.
     """
+    tolerated = ("unreadable",) if request.skip_unreadable else ()
     found = check_dataset(request.task, Path(request.data), report, tolerated)
     outputs = {}
     if request.output:

@@ -8,18 +8,37 @@ from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model_runner.contract.messages import Finished
-from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution
+from model_runner.contract.model_card import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    Licence,
+    ModelCard,
+    ModelClass,
+    Resolution,
+    read_card,
+)
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import Cancelled, InputError, ModelError
-from model_runner.model_store.store import find_folder, install_folder, network_of, open_model, save_model
+from model_runner.model_store.official_checkpoints import read_checkpoint, tensors_of_checkpoint
+from model_runner.model_store.store import (
+    find_folder,
+    install_folder,
+    network_of,
+    open_model,
+    remove_model,
+    save_model,
+)
 from model_runner.report import Report
 from model_runner.tasks.data_check import CHECK_FILE, check_data
 from model_runner.tasks.training_report import write_training_report
-from model_runner.training.fit import fit, seed_everything
+from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.fit import Fitted, best_so_far, fit, is_finished, seed_everything
+from model_runner.training.pixel_statistics import pixel_facts
 from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
 
 SCRATCH = "none"
@@ -34,67 +53,108 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
 
     Raises:
         RunnerError: something the user can mend.
-        Cancelled: the user asked to stop; the last checkpoint is left for ``resume``.
+        Cancelled: the user asked to stop; the best model so far is in both places if there is one, and a checkpoint
+            is left for ``resume``.
     """
     if request.check:
         return check_data(request, report)
     began = time.perf_counter()
     output = Path(request.output)
     model_id = request.model_id or re.sub(r"[^a-z0-9._-]+", "-", output.resolve().name.lower()).strip("-._")
-    if find_folder(model_id) is not None:
+    if find_folder(model_id) is not None and not (request.resume and _is_of_this_training(model_id, output)):
         raise ModelError(f"There is a model {model_id} already; remove it first or choose another with --model-id.")
-    _refuse_other_content(output, request.resume)
+    _refuse_other_content(output, request.resume, model_id)
     check_data(request, report)
     seed_everything(request.seed)
-    card, network = _starting_point(request, model_id, report)
+    card, network, from_model = _starting_point(request, model_id, report)
     try:
-        fitted = fit(network, card, request, report)
+        fitted = fit(network, card, request, from_model, report)
     except Cancelled:
+        _keep_best_so_far(card, output, report)
         write_training_report(request, card, began, report)
         raise
+    card, installed = _deliver(card, fitted, output)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
-    card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
-    save_model(card, fitted.state, output)
-    _, installed = install_folder(output, model_id)
-    numbers = {**figures, "seconds": round(time.perf_counter() - began, 1)}
+    numbers = {**figures, "best_epoch": fitted.epoch, "seconds": round(time.perf_counter() - began, 1)}
     page = write_training_report(request, card, began, report)
     return Finished(job="", outputs={"model": str(installed), "folder": str(output), **page}, numbers=numbers)
 
 
-def _refuse_other_content(output: Path, resume: bool) -> None:
+def _refuse_other_content(output: Path, resume: bool, model_id: str) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"The output {output} is a file; name a folder.")
     if not resume and output.is_dir() and any(each.name != CHECK_FILE for each in output.iterdir()):
         raise InputError(f"The output folder {output} is not empty; choose a new one, or --resume to go on in it.")
-    if resume and (output / "model.safetensors").exists():
+    if resume and _holds_model(output) and is_finished(output) and find_folder(model_id) is not None:
         raise InputError(f"The training in {output} is complete; choose a new folder.")
 
 
-def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> tuple[ModelCard, nn.Module]:
-    """The new model's card and its network with the weights to start from."""
+def _holds_model(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (CARD_FILE, WEIGHTS_FILE))
+
+
+def _is_of_this_training(model_id: str, output: Path) -> bool:
+    """Whether the model in the store is the one in the output folder: what a cancelled training left."""
+    folder = find_folder(model_id)
+    return (
+        folder is not None
+        and _holds_model(output)
+        and read_card(folder).weights_sha256 == read_card(output).weights_sha256
+    )
+
+
+def _keep_best_so_far(card: ModelCard, output: Path, report: Report) -> None:
+    best = best_so_far(output)
+    if best is None:
+        report.log("info", "Cancelled before the first validation: there is no model yet. Go on with --resume.")
+        return
+    card, _ = _deliver(card, best, output)
+    name, figure = next(iter(best.metrics.items()))
+    report.log(
+        "info",
+        f"The best model so far, of epoch {best.epoch} ({name} {figure:.3f}), is {card.id}. Go on with --resume.",
+    )
+
+
+def _deliver(card: ModelCard, fitted: Fitted, output: Path) -> tuple[ModelCard, Path]:
+    """Write the model into the output folder and the store, in the place of what the same training left before."""
+    if _is_of_this_training(card.id, output):
+        remove_model(card.id)
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        (output / name).unlink(missing_ok=True)
+    figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
+    card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
+    save_model(card, fitted.state, output)
+    return install_folder(output)
+
+
+def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> tuple[ModelCard, nn.Module, bool]:
+    """The new model's card, its network with the weights to start from, and whether these are all of a model's."""
     facts = {"id": model_id, "title": model_id, "task": request.task}
     if request.init == SCRATCH:
         card = _card_from_scratch(request, facts)
         network = network_of(card)
         if request.backbone:
-            _load_backbone(network, request.backbone, report)
-        return card, network
+            _load_backbone(network, card.bands, request.backbone, report)
+        return card, network, False
     first_card, first_network = open_model(request.init, request.task)
     card = _card_of_successor(request, facts, first_card)
     network = network_of(card)
-    _carry_over(first_network, first_card.class_names, network, card, report)
-    return card, network
+    _carry_over(first_network, first_card, network, card, report)
+    return card, network, True
 
 
 def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> ModelCard:
     network = request.network or DEFAULT_NETWORKS[request.task]
     recipe, folder = find_recipe(request.task, network), Path(request.data)
+    paths = recipe.training_images(folder)
     return ModelCard(
         **facts,
+        **pixel_facts(paths, request.bands, None),
         **recipe.card_facts(request.sample_size or recipe.sample_size),
         network=network,
         classes=_coloured(recipe.classes(folder), {}),
-        resolution=_resolution(request.resolution or recipe.resolution(folder)),
+        resolution=_resolution(request.resolution or ground_resolution(paths[0])),
         network_options=_options(request.network_options),
         licence=Licence("as its training data"),
         training_data=f"trained from scratch on {folder.name}",
@@ -103,12 +163,14 @@ def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> Model
 
 def _card_of_successor(request: FinetuneRequest, facts: dict[str, str], first: ModelCard) -> ModelCard:
     recipe, folder = find_recipe(request.task, first.network), Path(request.data)
+    paths = recipe.training_images(folder)
     return replace(
         first,
         **facts,
+        **pixel_facts(paths, request.bands, first),
         **(recipe.card_facts(request.sample_size) if request.sample_size else {}),
         classes=_coloured(recipe.classes(folder), {each.name: each.colour for each in first.classes}),
-        resolution=_resolution(request.resolution or recipe.resolution(folder)) or first.resolution,
+        resolution=_resolution(request.resolution or ground_resolution(paths[0])) or first.resolution,
         description="",
         limits="",
         metrics={},
@@ -121,18 +183,33 @@ def _resolution(metres: float | None) -> Resolution | None:
     return Resolution(metres / 2, metres, metres * 2) if metres else None
 
 
-def _carry_over(old: nn.Module, old_names: tuple[str, ...], new: nn.Module, card: ModelCard, report: Report) -> None:
+def _carry_over(old: nn.Module, first: ModelCard, new: nn.Module, card: ModelCard, report: Report) -> None:
     """Give the new network the old one's weights; in its class layers, those of classes of the same name."""
-    state, names = old.state_dict(), card.class_names
+    state, names, old_names = old.state_dict(), card.class_names, first.class_names
     fresh = new.state_dict()
     layers = _class_layers(new, card) if names != old_names else []
     for key in layers:
         state[key] = _rows_by_name(state[key], old_names, fresh[key], names)
+    _fit_stem(state, first.bands, card.bands, report)
     new.load_state_dict(state)
     shared, strangers = ([name for name in names if (name in old_names) is known] for known in (True, False))
     report.log("info", f"Classes that the first model knows already: {', '.join(shared) or 'none'}.")
     if strangers:
         report.log("info", f"New in {', '.join(layers)}: {', '.join(strangers)}.")
+
+
+def _fit_stem(state: dict[str, Tensor], old: tuple[str, ...], new: tuple[str, ...], report: Report) -> None:
+    """Give the stem in a state a filter for each new band: that of the band's name, else the mean of the old ones."""
+    if len(old) == len(new):
+        return
+    key = next(key for key in state if key.endswith(FIRST_TENSOR))
+    filters = state[key]
+    mean = filters.mean(1)
+    state[key] = torch.stack([filters[:, old.index(name)] if name in old else mean for name in new], 1)
+    strangers = [name for name in new if name not in old]
+    report.log(
+        "info", f"The filters of {', '.join(strangers) or 'no band'} start from the mean of the others in {key}."
+    )
 
 
 def _class_layers(network: nn.Module, card: ModelCard) -> list[str]:
@@ -151,21 +228,35 @@ def _rows_by_name(old: Tensor, old_names: tuple[str, ...], fresh: Tensor, names:
     return rows
 
 
-def _load_backbone(network: nn.Module, path: str, report: Report) -> None:
-    """Load what fits of a file with a backbone's weights, alone or within any network."""
-    try:
-        state = load_file(path)
-    except Exception as error:
-        raise InputError(f"The backbone weights {path} cannot be read: {error}.") from error
+def _load_backbone(network: nn.Module, bands: tuple[str, ...], source: str, report: Report) -> None:
+    """Load what fits of the backbone in a model of any task, or in a file, alone or within any network."""
+    state, name = _tensors_of(source)
     trunk = getattr(network, "backbone", network)
     own = {key: value for key, value in trunk.state_dict().items() if key.startswith(BACKBONE_PARTS)}
     prefix = next((key.removesuffix(FIRST_TENSOR) for key in state if key.endswith(FIRST_TENSOR)), "")
     inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if FIRST_TENSOR in inner and inner[FIRST_TENSOR].shape[1] == len(ModelCard.bands):
+        _fit_stem(inner, ModelCard.bands, bands, report)
     fitting = {key: value for key, value in inner.items() if key in own and own[key].shape == value.shape}
     if not fitting:
-        raise InputError(f"None of the {len(state)} tensors in {path} fits the backbone; check the network's size.")
+        raise InputError(f"None of the {len(state)} tensors in {name} fits the backbone; check the network's size.")
     trunk.load_state_dict(fitting, strict=False)
-    report.log("info", f"Took {len(fitting)} of {len(own)} tensors of the backbone from {Path(path).name}.")
+    report.log("info", f"Took {len(fitting)} of {len(own)} tensors of the backbone from {name}.")
+    fresh = [key for key in own if key not in fitting]
+    if fresh:
+        report.log("info", f"Not there, and begun anew: {', '.join(fresh)}.")
+
+
+def _tensors_of(source: str) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a model by its id, of a safetensors file or of a checkpoint, and the name of their file."""
+    folder = find_folder(source)
+    path = Path(source) if folder is None else folder / WEIGHTS_FILE
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path), path.name
+    except Exception as error:
+        raise InputError(f"The backbone weights {path} cannot be read: {error}.") from error
+    return tensors_of_checkpoint(read_checkpoint(path), path), path.name
 
 
 def _options(pairs: tuple[str, ...]) -> dict[str, int]:

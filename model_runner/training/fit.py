@@ -1,102 +1,136 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a dataset and a recipe to trained weights: the loop, its checkpoints and its log."""
+"""From a dataset and a recipe to trained weights."""
 
 import logging
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
+import numpy as np
 import torch
-from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
-from lightning.pytorch.loggers import CSVLogger
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import Cancelled, InputError
 from model_runner.report import Report, TerminalReport
-from model_runner.training.module import FineTuning
+from model_runner.training import checkpoints
+from model_runner.training.batches import weights_of_images
+from model_runner.training.pixel_statistics import pixels_of
+from model_runner.training.plan import Plan, make_plan, plan_of_resumed
 from model_runner.training.recipes import find_recipe
+from model_runner.training.trainer import Job, train
 
-GRADIENT_CLIP = 35.0
-CHECKPOINTS = "checkpoints"
-LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 class Fitted(NamedTuple):
-    """The best weights of a run and the figures they reached on the validation images."""
+    """The best weights of a run, the figures they reached on the validation images, and after which epoch."""
 
     state: dict[str, Tensor]
     metrics: dict[str, float]
+    epoch: int
 
 
 def seed_everything(seed: int) -> None:
-    """Make all that is random repeat with the seed: first weights, order, samples, targets."""
+    """Make the first weights repeat with the seed."""
     lightning.seed_everything(seed, workers=True, verbose=False)
 
 
-def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, report: Report) -> Fitted:
+def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_model: bool, report: Report) -> Fitted:
     """Train the network on the dataset and return the weights that were best on its validation images.
 
-    Checkpoints and ``log/version_0/metrics.csv`` are written in the output folder after every epoch; a resumed run
-    logs under the next number.
+    Checkpoints are written in the output folder after every validation and every few minutes, and ``log/metrics.csv``
+    after every validation.
+
+    Args:
+        network: what is trained.
+        card: of the new model.
+        request: what the user chose.
+        from_model: whether all of the network, not a backbone only, has learnt something before.
+        report: is told how far training is, and asked whether to stop.
 
     Raises:
-        InputError: the dataset cannot be used, or there is no checkpoint to go on from.
-        Cancelled: the user asked to stop; the last checkpoint remains.
+        InputError: the dataset cannot be used, or there is nothing to go on from.
+        OutOfMemory: not even one image at a time fits.
+        Cancelled: the user asked to stop; the checkpoints remain.
     """
     _silence_lightning()
     recipe, output = find_recipe(request.task, card.network), Path(request.output)
-    module = FineTuning(network, recipe, card, request.learning_rate or recipe.learning_rate)
     side = request.sample_size or recipe.sample_side(card.tile_size)
-    training = recipe.training_data(request, card.class_names, side)
-    validation = recipe.validation_data(request, card.class_names, side)
+    pixels = pixels_of(card, request.bands)
+    training = recipe.training_data(request, card.class_names, side, pixels)
+    validation = recipe.validation_data(request, card.class_names, side, pixels)
     report.log("info", f"Training on {len(training)} images, validating on {len(validation)}.")
-    if len(training) < request.batch_size:
-        raise InputError(
-            f"{len(training)} training images do not fill a batch of {request.batch_size}; choose a smaller batch size."
-        )
-    best = ModelCheckpoint(
-        output / CHECKPOINTS, "best", monitor="score", mode="max", save_last=True, enable_version_counter=False
-    )
-    trainer = lightning.Trainer(
-        max_epochs=request.epochs,
-        gradient_clip_val=GRADIENT_CLIP,
-        callbacks=[*_averaging(recipe.averaging), best, _Reporting(report, request.epochs)],
-        logger=CSVLogger(output, name="log"),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=True,
-        **_hardware(request),
-    )
-    checkpoint = _checkpoint_to_resume(output) if request.resume else None
+    checkpoint = _checkpoint_to_resume(output, report) if request.resume else None
+    if checkpoint is None:
+        plan = make_plan(request, len(training), recipe.learning_rate, from_model)
+    else:
+        plan = plan_of_resumed(request, len(training), checkpoint["plan"])
+    report.log("info", _in_words(plan))
+    checkpoints.begin(output)
+    weights = np.ones(len(training))
+    if request.balance:
+        weights = weights_of_images(_classes_shown(training, len(card.classes)))
+    job = Job(network, card, recipe, request, output, plan, training, validation, weights, checkpoint)
+    fabric = Fabric(**_hardware(request))
+    several = fabric.world_size > 1
     try:
-        trainer.fit(
-            module,
-            _loader(training, recipe.collate, request, request.batch_size, shuffle=True),
-            _loader(validation, recipe.collate, request, recipe.validation_batch_size, shuffle=False),
-            ckpt_path=checkpoint,
-            weights_only=True,
-        )
-    except SystemExit as interrupted:  # what Lightning makes of Ctrl-C
+        # as parts of a function Lightning does not look into them
+        fabric.launch(partial(train, job=job, report=TerminalReport() if several else report))
+    except KeyboardInterrupt as interrupted:
         raise Cancelled from interrupted
-    return _best_of(best.best_model_path)
+    return best_so_far(output)
+
+
+def best_so_far(output: Path) -> Fitted | None:
+    """The best weights of the training in a folder; None before its first validation."""
+    best = checkpoints.load_checkpoint(output, checkpoints.BEST)
+    return None if best is None else Fitted(best["network"], best["figures"], best["epoch"])
+
+
+def is_finished(output: Path) -> bool:
+    """Whether the training in a folder came to its end."""
+    last = checkpoints.load_checkpoint(output, checkpoints.LAST)
+    return last is not None and last["course"]["finished"]
+
+
+def _checkpoint_to_resume(output: Path, report: Report) -> dict[str, Any] | None:
+    checkpoint = checkpoints.load_checkpoint(output, checkpoints.LAST)
+    if checkpoint is not None:
+        report.log("info", f"Going on after step {checkpoint['course']['step']}.")
+    elif checkpoints.has_begun(output):
+        report.log("info", "The training had not come to a checkpoint; beginning anew.")
+    else:
+        path = output / checkpoints.FOLDER / checkpoints.LAST
+        raise InputError(f"There is no checkpoint {path} to go on from; leave --resume away to begin anew.")
+    return checkpoint
+
+
+def _in_words(plan: Plan) -> str:
+    ending = f", at most: it ends after {plan.patience} epochs without a better figure" if plan.patience else ""
+    return (
+        f"{plan.epochs} epochs of {plan.steps_per_epoch} steps with {plan.batch_size} images, "
+        f"learning rate {plan.learning_rate:g}{ending}."
+    )
+
+
+def _classes_shown(samples: Any, class_count: int) -> np.ndarray:
+    """Which classes each image shows, bool (images, classes)."""
+    shown = np.zeros((len(samples), class_count), bool)
+    for index in range(len(samples)):
+        shown[index, samples.classes_of(index)] = True
+    return shown
 
 
 def _silence_lightning() -> None:
     """Keep its advice to developers from users."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=PossibleUserWarning)
-    warnings.filterwarnings("ignore", message=".*exists and is not empty")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
 
 
 def _hardware(request: FinetuneRequest) -> dict[str, Any]:
@@ -110,77 +144,11 @@ def _hardware(request: FinetuneRequest) -> dict[str, Any]:
     return {
         "accelerator": accelerator,
         "devices": devices,
-        "precision": LIGHTNING_PRECISION[precision],
-        "strategy": "ddp_spawn" if several else "auto",
-        "sync_batchnorm": several,
+        "precision": FABRIC_PRECISION[precision],
+        "strategy": shared_work() if several else "auto",
     }
 
 
-def _averaging(decay: float | None) -> list[Callback]:
-    """What validates and keeps the average of the weights over the last steps, if the recipe wants it."""
-    return [] if decay is None else [WeightAveraging(multi_avg_fn=partial(_average, decay))]
-
-
-def _average(decay: float, averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-    """Move the averages towards the current tensors, faster at the beginning, where there is little to keep."""
-    kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
-    get_ema_multi_avg_fn(kept)(averaged, current, steps)
-
-
-def _loader(data: Any, collate: Callable, request: FinetuneRequest, batch_size: int, shuffle: bool) -> DataLoader:
-    return DataLoader(
-        data,
-        batch_size,
-        shuffle=shuffle,
-        drop_last=shuffle,
-        num_workers=request.workers,
-        collate_fn=collate,
-        persistent_workers=request.workers > 0,
-    )
-
-
-def _checkpoint_to_resume(output: Path) -> Path:
-    path = output / CHECKPOINTS / "last.ckpt"
-    if not path.is_file():
-        raise InputError(f"There is no checkpoint {path} to go on from; leave --resume away to begin anew.")
-    return path
-
-
-def _best_of(path: str) -> Fitted:
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    prefix = "network."
-    state = {
-        key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)
-    }
-    return Fitted(state, checkpoint["figures"])
-
-
-class _Reporting(Callback):
-    """Tells the report how far training is, and puts the figures beside the weights in checkpoints.
-
-    Of the processes that share several GPUs the first one tells, on its own standard error.
-    """
-
-    def __init__(self, report: Report, epochs: int) -> None:
-        self._report = report
-        self._epochs = epochs
-
-    def __reduce__(self) -> tuple:
-        return _Reporting, (TerminalReport(), self._epochs)
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, module: FineTuning, *details: Any) -> None:
-        """Tell the step."""
-        self._report.check_cancelled()
-        if trainer.is_global_zero:
-            self._report.progress("training", trainer.global_step, int(trainer.estimated_stepping_batches))
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: FineTuning) -> None:
-        """Tell the figures of the epoch, which end with its validation."""
-        if trainer.is_global_zero:
-            figures = {"loss": float(trainer.callback_metrics["loss"]), **module.figures}
-            told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            self._report.log("info", f"Epoch {trainer.current_epoch + 1} of {self._epochs}: {told}")
-
-    def on_save_checkpoint(self, trainer: lightning.Trainer, module: FineTuning, checkpoint: dict[str, Any]) -> None:
-        """Keep the figures with the weights that reached them."""
-        checkpoint["figures"] = dict(module.figures)
+def shared_work() -> DDPStrategy:
+    """Several processes that share each batch."""
+    return DDPStrategy(start_method="spawn", find_unused_parameters=True)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The training of any network by any recipe, as Lightning wants it."""
+"""A network together with what it is taught: from images and targets to losses."""
 
 from typing import Any
 
-import lightning
 import torch
 from torch import Tensor, nn
 
@@ -11,67 +10,46 @@ from model_runner.contract.model_card import ModelCard
 from model_runner.training.recipes.recipe import Recipe
 
 
-class FineTuning(lightning.LightningModule):
-    """Trains a network with AdamW and validates it after each epoch.
+class Learner(nn.Module):
+    """Gives the losses of a batch.
 
     Args:
         network: what is trained.
-        recipe: the task's losses and metric, and how the optimiser is set.
-        card: gives the statistics of the pixels and the classes.
-        learning_rate: the highest one.
+        recipe: the task's losses.
+        card: gives the statistics of the pixels.
+        frozen_stages: of the backbone, with the stem before the first; these keep their weights and statistics.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, card: ModelCard, learning_rate: float) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, card: ModelCard, frozen_stages: int = 0) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         self._recipe = recipe
-        self._card = card
-        self._learning_rate = learning_rate
-        self._metric = recipe.metric(card.class_names)
-        self.figures: dict[str, float] = {}
+        self._frozen = _parts_of_backbone(network, frozen_stages)
+        for part in self._frozen:
+            part.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(card.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.std).view(1, -1, 1, 1), persistent=False)
 
+    def train(self, mode: bool = True) -> "Learner":
+        """Switch to training, but for what is frozen."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
+
     def normalise(self, images: Tensor) -> Tensor:
-        """Images uint8 (n, bands, h, w) as the network wants them."""
+        """Images uint8 (n, bands, h, w) as the network wants them; pairs (2n, bands, h, w) likewise."""
         return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    def training_step(self, batch: tuple[Tensor, Any], index: int) -> Tensor:
-        """The sum of the losses of a batch."""
-        images, targets = batch
-        losses = self._recipe.losses(self.network, self.normalise(images), targets)
-        total = torch.stack(list(losses.values())).sum()
-        figures = {f"loss/{name}": value.detach() for name, value in losses.items()}
-        figures["loss"] = total.detach()
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
-        return total
+    def forward(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
+        """The terms of the loss, scalars."""
+        return self._recipe.losses(self.network, self.normalise(images), targets)
 
-    def on_validation_epoch_start(self) -> None:
-        """Begin to measure."""
-        self._metric = self._recipe.metric(self._card.class_names)
 
-    def validation_step(self, batch: tuple[Tensor, Any], index: int) -> None:
-        """Measure a batch."""
-        images, targets = batch
-        self._metric.update(self.network, self.normalise(images), targets)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the figures; the first one, by which the best weights are chosen, also as "score"."""
-        if self.trainer.world_size > 1:
-            parts: list[dict[str, Any]] = [{} for _ in range(self.trainer.world_size)]
-            torch.distributed.all_gather_object(parts, self._metric.seen)
-            self._metric.seen = {name: seen for part in parts for name, seen in part.items()}
-        self.figures = self._metric.compute()
-        self.log_dict(self.figures, sync_dist=True)
-        self.log("score", next(iter(self.figures.values())), sync_dist=True)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW, and the recipe's course of the learning rate."""
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self._learning_rate, weight_decay=self._recipe.weight_decay
-        )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self._recipe.learning_rate_factor(step, steps)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+def _parts_of_backbone(network: nn.Module, stages: int) -> list[nn.Module]:
+    """The stem, the first stages with what joins them, and the normalisations of their maps."""
+    if not stages:
+        return []
+    trunk = getattr(network, "backbone", network)
+    norms = [getattr(trunk, f"norm{2 * stage}", None) for stage in range(stages)]
+    return [trunk.Stem, *trunk.stages[: 2 * stages - 1], *(norm for norm in norms if norm is not None)]

@@ -71,6 +71,7 @@ ALLOWED = {
             "model_runner.metrics",
             "model_runner.raster",
             "model_runner.contract",
+            "model_runner.device",
             "model_runner.errors",
             "model_runner.report",
         },

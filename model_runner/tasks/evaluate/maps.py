@@ -26,6 +26,7 @@ from model_runner.reports.examples import Gallery
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
 from model_runner.tasks.evaluate.objects import picture
 from model_runner.training.datasets.maps import MapDataset, open_masks, open_pairs
+from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes.change import change_figures, change_probability
 
 OUTCOMES_FOLDER = "outcomes"
@@ -45,7 +46,7 @@ def measure_segmentation(
     def predict(images: list[Tensor]) -> Tensor:
         return network(*images)[0].argmax(0)
 
-    samples = open_masks(Path(request.data), request.split, card.class_names)
+    samples = open_masks(Path(request.data), request.split, card.class_names, pixels_of(card))
     tally = MapTally(card, None, Gallery())
     _look_at_all(samples, predict, card, computer, tally, folder, report)
     return measured_segmentation(tally, card, {"images": len(samples)}, {"outcomes": OUTCOMES_FOLDER})
@@ -65,7 +66,7 @@ def measure_change(
     def predict(images: list[Tensor]) -> Tensor:
         return change_probability(network(*images))[0] >= threshold
 
-    samples = open_pairs(Path(request.data), request.split)
+    samples = open_pairs(Path(request.data), request.split, pixels_of(card))
     tally = MapTally(card, UNCHANGED, Gallery())
     _look_at_all(samples, predict, card, computer, tally, folder, report)
     facts = {"images": len(samples), "threshold": threshold}
@@ -126,7 +127,10 @@ def _whole_map(
 ) -> Tensor:
     """Class numbers uint8 (h, w) of an image; in the overlap of tiles each has the half that is nearer to it."""
     with ExitStack() as opened:
-        dates = [opened.enter_context(open_source(str(path), band_count=len(card.bands))) for path in paths]
+        dates = [
+            opened.enter_context(open_source(str(path), band_count=len(card.bands), limits=card.stretch_limits))
+            for path in paths
+        ]
         width, height = dates[0].grid.width, dates[0].grid.height
         whole = torch.empty(height, width, dtype=torch.uint8)
         overlap = min(card.overlap, card.tile_size // 2)

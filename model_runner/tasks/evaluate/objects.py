@@ -20,6 +20,7 @@ from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.training.datasets.images import read_image
 from model_runner.training.datasets.objects import ObjectDataset
+from model_runner.training.pixel_statistics import pixels_of
 
 LOWEST_SCORE = 0.05
 LAYER = "outcomes.gpkg"
@@ -36,13 +37,13 @@ def measure_objects(
         Cancelled: the user asked to stop.
     """
     lowest, shown = thresholds(request, card)
-    samples = ObjectDataset(Path(request.data), request.split, card.class_names)
+    samples = ObjectDataset(Path(request.data), request.split, card.class_names, pixels=pixels_of(card))
     tally = ObjectTally(card, request.iou, shown, Gallery())
     for number, path in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
         collector = DetectionCollector(lowest, card.merge_iou)
-        with open_source(str(path), band_count=len(card.bands)) as source:
+        with open_source(str(path), band_count=len(card.bands), limits=card.stretch_limits) as source:
             found, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
         truth = Truth(*samples.labelled_objects(number))
         errors = tally.add(path.name, found, truth, source.grid)

@@ -21,6 +21,7 @@ from model_runner.reports.examples import Gallery
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
 from model_runner.tasks.evaluate.objects import picture
 from model_runner.training.datasets.scenes import MiddlesOfScenes, SceneDataset
+from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes import find_recipe
 
 MAIN = ("top-1", "top-5", "kappa")
@@ -36,7 +37,7 @@ def measure_scenes(
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop.
     """
-    labelled = SceneDataset(Path(request.data), request.split, card.class_names)
+    labelled = SceneDataset(Path(request.data), request.split, card.class_names, pixels_of(card))
     samples = MiddlesOfScenes(labelled, find_recipe(request.task, card.network).sample_side(card.tile_size))
     tally = SceneTally(card, Gallery())
     for first in range(0, len(samples), computer.batch_size):

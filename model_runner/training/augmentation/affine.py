@@ -14,10 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 MEAN_COLOUR = (124, 116, 104)  # of ImageNet, and of the borders of DOTA's published tiles
+MEAN_VALUE = 114  # of bands that are no colours
 STRIDE, SMALLEST_SIDE = 32, 96  # pixels, of what networks take
 
 Flip = Literal["horizontal", "vertical", "diagonal"]
 MIRRORS: dict[Flip, tuple[int, int]] = {"horizontal": (-1, 1), "vertical": (1, -1), "diagonal": (-1, -1)}
+
+
+def mean_colour(bands: int) -> tuple[int, ...]:
+    """What is put where there is no image."""
+    return MEAN_COLOUR if bands == len(MEAN_COLOUR) else (MEAN_VALUE,) * bands
 
 
 def turning(degrees: float) -> np.ndarray:
@@ -110,8 +116,9 @@ def place_on_canvas(image: Tensor, height: int, width: int, fill: tuple[int, ...
     return canvas
 
 
-def place_on_common_canvas(images: Sequence[Tensor], fill: tuple[int, ...] = MEAN_COLOUR) -> Tensor:
-    """Images (c, h, w) on canvases of one size that networks take: (n, c, H, W)."""
+def place_on_common_canvas(images: Sequence[Tensor], fill: tuple[int, ...] | None = None) -> Tensor:
+    """Images (c, h, w) on canvases of one size that networks take: (n, c, H, W); ``fill`` is else the mean colour."""
+    fill = fill or mean_colour(len(images[0]))
     height, width = (
         max(SMALLEST_SIDE, -(-max(image.shape[axis] for image in images) // STRIDE) * STRIDE) for axis in (1, 2)
     )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_runner.training.augmentation.affine import MEAN_COLOUR, draw_focus, draw_linear, resample
+from model_runner.training.augmentation.affine import draw_focus, draw_linear, mean_colour, resample
 from model_runner.training.augmentation.colours import jitter_colours, tint
 from model_runner.training.datasets.maps import IGNORED, LabelledMap, MapDataset
 
@@ -43,10 +43,10 @@ class MapAugmentation:
     def __call__(self, sample: LabelledMap, generator: np.random.Generator) -> LabelledMap:
         """A new sample by chance, in which only the generator decides."""
         linear, focus, labels = self._draw_place(sample.labels, generator)
-        dates = len(sample.images)
-        fill = MEAN_COLOUR * dates
+        dates, bands = sample.images.shape[:2]
+        fill = mean_colour(bands) * dates
         images = resample(sample.images.flatten(0, 1), linear, focus, self.side, self.side, fill).unflatten(
-            0, (dates, 3)
+            0, (dates, bands)
         )
         if generator.random() < self.swap_probability:
             images = images.flip(0)

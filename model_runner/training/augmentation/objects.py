@@ -40,7 +40,7 @@ def flip(sample: Sample, direction: Flip) -> Sample:
     return sample._replace(image=sample.image.flip(axes), boxes=_map_boxes(sample.boxes, linear, origin))
 
 
-def rotate(sample: Sample, degrees: float, fill: tuple[int, int, int] = MEAN_COLOUR) -> Sample:
+def rotate(sample: Sample, degrees: float, fill: tuple[int, ...] = MEAN_COLOUR) -> Sample:
     """The sample turned about its centre on a canvas of the same size, counter-clockwise on the screen."""
     height, width = sample.image.shape[1:]
     return transform(sample, turning(degrees), np.array([width / 2, height / 2]), height, width, fill)
@@ -52,7 +52,7 @@ def transform(
     focus: np.ndarray,
     height: int,
     width: int,
-    fill: tuple[int, int, int] = MEAN_COLOUR,
+    fill: tuple[int, ...] = MEAN_COLOUR,
 ) -> Sample:
     """The sample on another canvas: a point p goes to ``linear`` (p - focus) + the centre of the canvas.
 
@@ -64,7 +64,7 @@ def transform(
         focus: (2,), x and y of the point that comes to the canvas's centre.
         height: of the canvas in pixels.
         width: of the canvas in pixels.
-        fill: red, green, blue beyond the image.
+        fill: value of each band beyond the image.
     """
     centre = np.array([width / 2, height / 2])
     boxes = _map_boxes(sample.boxes, linear, centre - linear @ focus)
@@ -118,7 +118,7 @@ class ObjectAugmentation:
         rotation_probability: of a turn by any angle.
         flip_probability: of each of the three flips.
         jitter: range of brightness, contrast and saturation, see ``jitter_colours``.
-        fill: red, green, blue beyond the image.
+        fill: value of each band beyond the image.
     """
 
     side: int
@@ -126,7 +126,7 @@ class ObjectAugmentation:
     rotation_probability: float = 0.5
     flip_probability: float = 0.25
     jitter: float = 0.2
-    fill: tuple[int, int, int] = MEAN_COLOUR
+    fill: tuple[int, ...] = MEAN_COLOUR
 
     def __call__(self, sample: Sample, generator: np.random.Generator) -> Sample:
         """A new sample by chance, in which only the generator decides."""
@@ -152,7 +152,7 @@ def join_mosaic(samples: Sequence[Sample], augment: ObjectAugmentation, generato
     bottom-right part. The name is the first one's.
     """
     x, y = (round(augment.side * share) for share in generator.uniform(0.25, 0.75, 2))
-    image = torch.empty(3, augment.side, augment.side, dtype=torch.uint8)
+    image = torch.empty(len(augment.fill), augment.side, augment.side, dtype=torch.uint8)
     parts = []
     for sample, (top, left) in zip(samples, ((0, 0), (0, x), (y, 0), (y, x)), strict=True):
         height, width = (augment.side - y if top else y), (augment.side - x if left else x)

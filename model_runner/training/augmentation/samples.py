@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 
 
 class AlteredSamples(Dataset[Any]):
-    """The samples of a dataset, differently in each epoch.
+    """The samples of a dataset, again and again, differently each time.
+
+    Sample ``n`` is image ``n % len(self)`` altered in a way that the seed and ``n`` alone decide, so that a training
+    can go on in the middle.
 
     Args:
         samples: the labelled images.
@@ -26,7 +28,10 @@ class AlteredSamples(Dataset[Any]):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __getitem__(self, index: int) -> Any:
-        # torch seeds every worker anew in each epoch: a generator from it repeats with the run's seed only
-        generator = np.random.default_rng((self._seed, index, int(torch.randint(2**31, ()))))
-        return self._alter(self._samples, index, generator)
+    def __getitem__(self, number: int) -> Any:
+        index = number % len(self._samples)
+        return self._alter(self._samples, index, np.random.default_rng((self._seed, number)))
+
+    def classes_of(self, index: int) -> list[int]:
+        """The numbers of the classes that an image shows."""
+        return self._samples.classes_of(index)

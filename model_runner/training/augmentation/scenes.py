@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from model_runner.training.augmentation.affine import MEAN_COLOUR, resample, turning
+from model_runner.training.augmentation.affine import mean_colour, resample, turning
 from model_runner.training.augmentation.colours import change_colours
 from model_runner.training.datasets.scenes import LabelledScene, SceneDataset, resize_shorter_side
 
@@ -34,7 +34,7 @@ class SceneAugmentation:
     changes: int = 2
 
     def __call__(self, image: Tensor, generator: np.random.Generator) -> Tensor:
-        """A sample uint8 (3, side, side) of an image uint8 (3, H, W), in which only the generator decides."""
+        """A sample uint8 (bands, side, side) of an image uint8 (bands, H, W), in which only the generator decides."""
         image = self._without_what_is_too_fine(image)
         size = np.array([image.shape[2], image.shape[1]], dtype=np.float64)
         part = self._draw_part(size, generator)
@@ -45,7 +45,7 @@ class SceneAugmentation:
             degrees += generator.uniform(-45, 45)
         mirror = np.diag([generator.choice((-1, 1)), 1])
         linear = turning(degrees) @ mirror @ np.diag(self.side / part)
-        sample = resample(image, linear, focus, self.side, self.side, MEAN_COLOUR)
+        sample = resample(image, linear, focus, self.side, self.side, mean_colour(len(image)))
         return change_colours(sample, generator, self.changes)
 
     def _without_what_is_too_fine(self, image: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 
 import hashlib
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,14 +17,14 @@ from rasterio.windows import Window
 from torch import Tensor
 
 from model_runner.errors import InputError, UnreadableRaster
-from model_runner.raster.bands import BandChoice, choose_bands
+from model_runner.raster.bands import COLOUR_BANDS, BandChoice, choose_bands
 from model_runner.raster.georeference import native_grid
 from model_runner.raster.handles import reading
 from model_runner.raster.pixels import read_pixels
+from model_runner.raster.stretch import Stretch
 from model_runner.training.datasets.findings import Finding, Tell
 
 IMAGE_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg"}
-COLOUR_BANDS = 3
 GLANCE = 16  # rows
 ENDINGS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 TAIL = 1024  # bytes; programs append this and that to images
@@ -73,28 +74,50 @@ def ground_resolution(image_path: Path) -> float | None:
         return native_grid(raster)[0].metres_per_pixel
 
 
-def read_image(path: Path) -> Tensor:
-    """Pixels uint8 (3, H, W): alpha dropped, grey repeated, palettes expanded, as at inference.
+@dataclass(frozen=True)
+class Pixels:
+    """Which bands of images are seen, and how they come to 8 bits.
+
+    Attributes:
+        numbers: of the bands, first is 1; empty takes the first ones that are no alpha channel.
+        count: how many bands there are to be; a single grey one is shown three times where three are wanted.
+        stretch: of bands that are not of 8 bits; None refuses such images.
+    """
+
+    numbers: tuple[int, ...] = ()
+    count: int = COLOUR_BANDS
+    stretch: Stretch | None = None
+
+
+COLOURS = Pixels()
+FIRST_BAND = Pixels(count=1, stretch=Stretch((0.0,), (255.0,)))  # for a look at which images there are
+
+
+def read_image(path: Path, pixels: Pixels = COLOURS) -> Tensor:
+    """Pixels uint8 (bands, H, W): alpha dropped, grey repeated, palettes expanded, stretched as at inference.
 
     Raises:
-        InputError: the pixels are not of 8 bits.
+        InputError: there are no such bands, or they are not of 8 bits and there is no stretch.
         UnreadableRaster: the file is missing, damaged or no image.
     """
+    refuse_cut_off(path)
     with reading(str(path)), opened(path) as raster:
-        choice = _colours(raster, path)
-        values, _ = read_pixels(raster, choice, Window(0, 0, raster.width, raster.height))
-        return torch.from_numpy(values)
+        choice = _bands(raster, path, pixels)
+        values, valid = read_pixels(raster, choice, Window(0, 0, raster.width, raster.height))
+    if values.dtype != np.uint8:
+        values = (pixels.stretch.apply(values) * valid).round().astype(np.uint8)
+    return torch.from_numpy(values)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path, pixels: Pixels = COLOURS) -> tuple[int, int]:
     """Height and width of an image that ``read_image`` can read; the pixels stay unread.
 
     Raises:
-        InputError: the pixels are not of 8 bits.
+        InputError: there are no such bands, or they are not of 8 bits and there is no stretch.
         UnreadableRaster: the file is missing, damaged or no image.
     """
     with reading(str(path)), opened(path) as raster:
-        _colours(raster, path)
+        _bands(raster, path, pixels)
         return raster.height, raster.width
 
 
@@ -116,12 +139,12 @@ def glance_at(path: Path) -> Glance:
     """Look at an image that ``read_image`` can read, without reading all of it.
 
     Raises:
-        InputError: the pixels are not of 8 bits, or the bands do not fit.
+        InputError: the bands do not fit.
         UnreadableRaster: the file is missing, damaged or cut off, or no image.
     """
     refuse_cut_off(path)
     with reading(str(path)), opened(path) as raster:
-        choice = _colours(raster, path)
+        choice = choose_bands(raster, (), COLOUR_BANDS)
         if raster.driver == "GTiff":
             read_pixels(raster, choice, Window(0, raster.height - 1, raster.width, 1))
         bands = sum(meaning is not ColorInterp.alpha for meaning in raster.colorinterp)
@@ -134,11 +157,14 @@ def digest_of(path: Path) -> bytes:
     """A hash of all pixels, the same for the same image in another format.
 
     Raises:
-        InputError: the pixels are not of 8 bits.
+        InputError: the bands do not fit.
         UnreadableRaster: the file is missing, damaged or no image.
     """
-    pixels = read_image(path).numpy()
-    return _digest(pixels.shape[1:], pixels)
+    refuse_cut_off(path)
+    with reading(str(path)), opened(path) as raster:
+        whole = Window(0, 0, raster.width, raster.height)
+        values, _ = read_pixels(raster, choose_bands(raster, (), COLOUR_BANDS), whole)
+    return _digest(values.shape[1:], values)
 
 
 def _digest(size: tuple[int, int], pixels: np.ndarray) -> bytes:
@@ -170,9 +196,11 @@ def opened(path: Path) -> rasterio.DatasetReader:
         return rasterio.open(path)
 
 
-def _colours(raster: rasterio.DatasetReader, path: Path) -> BandChoice:
-    choice = choose_bands(raster, (), COLOUR_BANDS)
-    kind = raster.dtypes[choice.numbers[0] - 1]
-    if kind != "uint8":
-        raise InputError(f"{path} holds {kind} pixels; stretch and convert the training images to 8 bits first.")
+def _bands(raster: rasterio.DatasetReader, path: Path, pixels: Pixels) -> BandChoice:
+    choice = choose_bands(raster, pixels.numbers, pixels.count)
+    kinds = {raster.dtypes[number - 1] for number in choice.numbers}
+    if kinds != {"uint8"} and pixels.stretch is None:
+        raise InputError(
+            f"{path} holds {', '.join(sorted(kinds))} pixels; stretch and convert the training images to 8 bits first."
+        )
     return choice

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from model_runner.errors import InputError
 from model_runner.raster.handles import reading
 from model_runner.training.datasets.findings import Finding, Tell, refuse
-from model_runner.training.datasets.images import find_named_images, image_size, opened, read_image
+from model_runner.training.datasets.images import COLOURS, Pixels, find_named_images, image_size, opened, read_image
 from model_runner.training.datasets.splits import SPLITS, part_folder, split_folder
 
 IGNORED = 255  # label of pixels that neither teach nor count
@@ -31,7 +31,7 @@ class LabelledMap(NamedTuple):
     """Images of one place and the class of each pixel.
 
     Attributes:
-        images: uint8 (dates, 3, H, W), red, green, blue; the earlier date first.
+        images: uint8 (dates, bands, H, W), of most datasets red, green, blue; the earlier date first.
         labels: uint8 (H, W), class numbers, ``IGNORED`` where there is none.
         name: of the images, without suffix.
     """
@@ -103,6 +103,7 @@ class MapDataset(Dataset[LabelledMap]):
     Args:
         files: the paths of the images and, last, of the labels of each place.
         table: what the values of the labels mean.
+        pixels: which bands of the images are seen, and how.
 
     Attributes:
         paths: of the images of each place.
@@ -112,27 +113,32 @@ class MapDataset(Dataset[LabelledMap]):
         UnreadableRaster: a file is damaged.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, ...]], table: LabelTable) -> None:
+    def __init__(self, files: Sequence[tuple[Path, ...]], table: LabelTable, pixels: Pixels = COLOURS) -> None:
         self.paths = [each[:-1] for each in files]
         self._label_paths = [each[-1] for each in files]
+        self._pixels = pixels
         self._numbers = torch.zeros(VALUES, dtype=torch.uint8)
         self._numbers[list(table.numbers)] = torch.tensor(list(table.numbers.values()), dtype=torch.uint8)
         for paths, label_path in zip(self.paths, self._label_paths, strict=True):
-            count_values(label_path, {path: image_size(path) for path in paths}, table, refuse)
+            count_values(label_path, {path: image_size(path, pixels) for path in paths}, table, refuse)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> LabelledMap:
-        images = torch.stack([read_image(path) for path in self.paths[index]])
+        images = torch.stack([read_image(path, self._pixels) for path in self.paths[index]])
         return LabelledMap(images, self.read_labels(index), self.paths[index][0].stem)
 
     def read_labels(self, index: int) -> Tensor:
         """The class numbers uint8 (H, W) of a place, without its images."""
         return self._numbers[_read_values(self._label_paths[index]).long()]
 
+    def classes_of(self, index: int) -> list[int]:
+        """The numbers of the classes that a place shows, without its images."""
+        return [number for number in self.read_labels(index).unique().tolist() if number != IGNORED]
 
-def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDataset:
+
+def open_masks(folder: Path, split: str, class_names: tuple[str, ...], pixels: Pixels = COLOURS) -> MapDataset:
     """A dataset of ``images/NAME.{tif,tiff,png,jpg,jpeg}``, ``masks/`` with the same names, and ``classes.json``.
 
     The masks hold the values that ``classes.json`` gives the classes, and 255 where pixels do not count; see
@@ -143,6 +149,7 @@ def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDat
             either. In the first case every split is the whole dataset.
         split: such as "train" or "val".
         class_names: a class's place here is its number.
+        pixels: which bands of the images are seen, and how.
 
     Raises:
         InputError: a file or folder is missing, or its content cannot be used.
@@ -152,7 +159,7 @@ def open_masks(folder: Path, split: str, class_names: tuple[str, ...]) -> MapDat
     unknown = [name for name in table.values if name not in class_names]
     if unknown:
         raise InputError(f"{table.path}: the class {unknown[0]} is unknown; known are {', '.join(class_names)}.")
-    return MapDataset(find_masks(folder, split, refuse), table.labels(class_names))
+    return MapDataset(find_masks(folder, split, refuse), table.labels(class_names), pixels)
 
 
 def find_masks(folder: Path, split: str, tell: Tell) -> list[tuple[Path, Path]]:
@@ -183,7 +190,7 @@ def read_class_table(folder: Path, split: str) -> ClassTable:
     return _read_classes(_find_classes_file((root, folder)))
 
 
-def open_pairs(folder: Path, split: str) -> MapDataset:
+def open_pairs(folder: Path, split: str, pixels: Pixels = COLOURS) -> MapDataset:
     """A dataset of ``A/NAME.{tif,tiff,png,jpg,jpeg}``, ``B/`` and ``label/`` with the same names.
 
     A is the earlier date, and labels hold 255 where something changed, else 0.
@@ -192,12 +199,13 @@ def open_pairs(folder: Path, split: str) -> MapDataset:
         folder: holds ``A``, ``B`` and ``label``, or folders named after the splits that do. In the first case every
             split is the whole dataset.
         split: such as "train" or "val".
+        pixels: which bands of the images are seen, and how.
 
     Raises:
         InputError: a file or folder is missing, or its content cannot be used.
         UnreadableRaster: an image is damaged.
     """
-    return MapDataset(find_pairs(folder, split, refuse), CHANGE_LABELS)
+    return MapDataset(find_pairs(folder, split, refuse), CHANGE_LABELS, pixels)
 
 
 def find_pairs(folder: Path, split: str, tell: Tell) -> list[tuple[Path, Path, Path]]:

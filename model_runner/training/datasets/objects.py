@@ -14,7 +14,7 @@ from model_runner.rotated_boxes.geometry import minimum_area_boxes
 from model_runner.training.datasets.coco import coco_splits, is_coco, read_coco
 from model_runner.training.datasets.dota import IMAGES, is_dota, read_dota
 from model_runner.training.datasets.findings import Tell, refuse
-from model_runner.training.datasets.images import read_image
+from model_runner.training.datasets.images import COLOURS, Pixels, read_image
 from model_runner.training.datasets.labelled_objects import LabelledImage, LabelledObject
 from model_runner.training.datasets.splits import SPLITS, present_splits
 
@@ -25,7 +25,7 @@ class Sample(NamedTuple):
     """An image and its n labelled objects.
 
     Attributes:
-        image: uint8 (3, H, W), red, green, blue.
+        image: uint8 (bands, H, W), of most datasets red, green, blue.
         boxes: float32 (n, 5), le90, in pixels; see ``rotated_boxes`` for the convention.
         labels: int64 (n,), class numbers.
         difficult: bool (n,), which objects the annotators called hard to make out.
@@ -63,6 +63,7 @@ class ObjectDataset(Dataset[Sample]):
         class_names: a class's place here is its number.
         minimum_side: in pixels; objects with a smaller box are left out.
         largest_difficulty: objects beyond are left out.
+        pixels: which bands of the images are seen, and how.
 
     Attributes:
         paths: of the images, sorted.
@@ -79,12 +80,14 @@ class ObjectDataset(Dataset[Sample]):
         class_names: tuple[str, ...],
         minimum_side: float = MINIMUM_SIDE,
         largest_difficulty: int = 100,
+        pixels: Pixels = COLOURS,
     ) -> None:
         labelled = read_objects(folder, split, refuse)
         self.paths = [each.path for each in labelled]
         self._names = [each.name for each in labelled]
         self._minimum_side = minimum_side
         self._largest_difficulty = largest_difficulty
+        self._pixels = pixels
         self._class_numbers = {name: number for number, name in enumerate(class_names)}
         self._annotations = [self._annotation(each.objects) for each in labelled]
 
@@ -92,7 +95,11 @@ class ObjectDataset(Dataset[Sample]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Sample:
-        return Sample(read_image(self.paths[index]), *self._annotations[index], self._names[index])
+        return Sample(read_image(self.paths[index], self._pixels), *self._annotations[index], self._names[index])
+
+    def classes_of(self, index: int) -> list[int]:
+        """The numbers of the classes of an image's objects; the image stays unread."""
+        return self._annotations[index].labels.unique().tolist()
 
     def labelled_objects(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """The boxes, labels and difficulties of an image, as in ``Sample``, without its pixels."""

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from model_runner.errors import InputError
 from model_runner.training.datasets.findings import Finding, Tell, refuse
-from model_runner.training.datasets.images import find_images, image_size, read_image
+from model_runner.training.datasets.images import COLOURS, Pixels, find_images, image_size, read_image
 from model_runner.training.datasets.splits import SPLITS, part_folder
 
 SEEN_SHARE = 224 / 256  # of a scene's shorter side, as published
@@ -21,7 +21,7 @@ class LabelledScene(NamedTuple):
     """An image and what it shows.
 
     Attributes:
-        image: uint8 (3, H, W), red, green, blue.
+        image: uint8 (bands, H, W), of most datasets red, green, blue.
         shares: float32 (classes,), how much of the scene is of each class; they add up to 1.
         name: of the image, with its class.
     """
@@ -41,6 +41,7 @@ class SceneDataset(Dataset[LabelledScene]):
             is the whole dataset.
         split: such as "train" or "val".
         class_names: a class's place here is its number.
+        pixels: which bands of the images are seen, and how.
 
     Attributes:
         paths: of the images, by class.
@@ -51,7 +52,7 @@ class SceneDataset(Dataset[LabelledScene]):
         UnreadableRaster: an image is damaged.
     """
 
-    def __init__(self, folder: Path, split: str, class_names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, split: str, class_names: tuple[str, ...], pixels: Pixels = COLOURS) -> None:
         scenes = find_scenes(folder, split, refuse)
         for path, name in scenes:
             if name not in class_names:
@@ -59,8 +60,9 @@ class SceneDataset(Dataset[LabelledScene]):
         self.paths = [path for path, _ in scenes]
         self.labels = [class_names.index(name) for _, name in scenes]
         self._class_count = len(class_names)
+        self._pixels = pixels
         for path in self.paths:
-            image_size(path)
+            image_size(path, pixels)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -68,7 +70,11 @@ class SceneDataset(Dataset[LabelledScene]):
     def __getitem__(self, index: int) -> LabelledScene:
         path = self.paths[index]
         shares = F.one_hot(torch.tensor(self.labels[index]), self._class_count).float()
-        return LabelledScene(read_image(path), shares, f"{path.parent.name}/{path.name}")
+        return LabelledScene(read_image(path, self._pixels), shares, f"{path.parent.name}/{path.name}")
+
+    def classes_of(self, index: int) -> list[int]:
+        """The number of the class that an image shows, which stays unread."""
+        return [self.labels[index]]
 
 
 class MiddlesOfScenes(Dataset[LabelledScene]):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
@@ -18,7 +19,7 @@ from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.clafa_loss import clafa_losses
 from model_runner.training.datasets.findings import refuse
-from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.images import COLOURS, Pixels
 from model_runner.training.datasets.maps import LabelledMap, find_pairs, open_pairs
 from model_runner.training.recipes.maps import MapMetric, MapTargets, collate_maps
 from model_runner.training.schedules import cosine, polynomial, warm_up
@@ -34,11 +35,12 @@ class ChangeRecipe:
     """What changed, on pairs of images.
 
     Attributes:
+        make_optimizer: of parameters, with the learning rate as ``lr``.
         course: of the learning rate: its factor at a step of so many.
         losses_of: the terms of the loss, for what the network gives in training and where something changed (n, h, w).
     """
 
-    weight_decay: float
+    make_optimizer: Callable[..., Optimizer]
     course: Callable[[int, int], float]
     losses_of: Callable[[Any, Tensor], dict[str, Tensor]]
     task: str = "change"
@@ -46,6 +48,10 @@ class ChangeRecipe:
     learning_rate: float = 5e-4
     averaging: float | None = None
     validation_batch_size: int = 1
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """See ``Recipe``."""
+        return self.make_optimizer(parameters, lr=learning_rate)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """See ``Recipe``."""
@@ -63,17 +69,21 @@ class ChangeRecipe:
         """See ``Recipe``; they are always the same."""
         return CLASSES
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``; beyond the images nothing changes."""
-        samples = open_pairs(Path(request.data), "train")
+        samples = open_pairs(Path(request.data), "train", pixels)
         augment = MapAugmentation(
             side, request.scale or SCALE, beyond=0, swap_probability=0.5, jitter=JITTER, hues=HUES
         )
         return AlteredSamples(samples, partial(alter_map, augment), request.seed)
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        return open_pairs(Path(request.data), "val")
+        return open_pairs(Path(request.data), "val", pixels)
 
     def collate(self, samples: list[LabelledMap]) -> tuple[Tensor, MapTargets]:
         """See ``Recipe``."""
@@ -87,9 +97,9 @@ class ChangeRecipe:
         """See ``Recipe``; the F1 of what changed decides."""
         return MapMetric(len(class_names), predict_change, change_figures)
 
-    def resolution(self, folder: Path) -> float | None:
+    def training_images(self, folder: Path) -> list[Path]:
         """See ``Recipe``."""
-        return ground_resolution(find_pairs(folder, "train", refuse)[0][0])
+        return [paths[0] for paths in find_pairs(folder, "train", refuse)]
 
 
 def predict_change(network: nn.Module, images: Tensor) -> Tensor:
@@ -132,5 +142,5 @@ def _losses_of_clafa(logits: ChangeLogits, changed: Tensor) -> dict[str, Tensor]
     return clafa_losses(logits, changed)._asdict()
 
 
-A2NET = ChangeRecipe(1e-4, _a2net_course, _losses_of_a2net)
-CLAFA = ChangeRecipe(5e-4, _clafa_course, _losses_of_clafa)
+A2NET = ChangeRecipe(partial(Adam, betas=(0.9, 0.99), weight_decay=1e-4), _a2net_course, _losses_of_a2net)
+CLAFA = ChangeRecipe(partial(AdamW, weight_decay=5e-4), _clafa_course, _losses_of_clafa)

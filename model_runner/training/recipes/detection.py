@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.rotated_map import rotated_map
-from model_runner.training.augmentation.affine import place_on_common_canvas
+from model_runner.training.augmentation.affine import mean_colour, place_on_common_canvas
 from model_runner.training.augmentation.objects import ObjectAugmentation, alter_objects
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.datasets.findings import refuse
-from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.images import COLOURS, Pixels
 from model_runner.training.datasets.objects import ObjectDataset, Sample, find_class_names, read_objects
 from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regions_to_learn_from
 from model_runner.training.schedules import staircase, warm_up
 
 SCALE = (0.75, 1.33)
+WEIGHT_DECAY = 0.05
 WARM_UP_STEPS, WARM_UP_START = 500, 1 / 3
 
 
@@ -30,9 +32,12 @@ class DetectionRecipe:
     task = "detect"
     sample_size = 1024
     learning_rate = 2e-4
-    weight_decay = 0.05
     averaging = None
     validation_batch_size = 1
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """See ``Recipe``."""
+        return AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """See ``Recipe``."""
@@ -50,15 +55,19 @@ class DetectionRecipe:
         """See ``Recipe``."""
         return dict.fromkeys(find_class_names(folder), "")
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        samples = ObjectDataset(Path(request.data), "train", class_names)
-        augment = ObjectAugmentation(side, scale=request.scale or SCALE)
+        samples = ObjectDataset(Path(request.data), "train", class_names, pixels=pixels)
+        augment = ObjectAugmentation(side, scale=request.scale or SCALE, fill=mean_colour(pixels.count))
         return AlteredSamples(samples, partial(alter_objects, augment, request.mosaic), request.seed)
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        return ObjectDataset(Path(request.data), "val", class_names)
+        return ObjectDataset(Path(request.data), "val", class_names, pixels=pixels)
 
     def collate(self, samples: list[Sample]) -> tuple[Tensor, list[Sample]]:
         """Images on canvases of one size, and the samples as targets."""
@@ -76,9 +85,9 @@ class DetectionRecipe:
         """See ``Recipe``."""
         return DetectionMetric(class_names)
 
-    def resolution(self, folder: Path) -> float | None:
+    def training_images(self, folder: Path) -> list[Path]:
         """See ``Recipe``."""
-        return ground_resolution(read_objects(folder, "train", refuse)[0].path)
+        return [each.path for each in read_objects(folder, "train", refuse)]
 
 
 class DetectionMetric:

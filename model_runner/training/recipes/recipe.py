@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
+from model_runner.training.datasets.images import COLOURS, Pixels
 
 
 class Metric(Protocol):
@@ -33,7 +35,6 @@ class Recipe(Protocol):
         task: what the network learns.
         sample_size: side of the training samples of a network that starts from scratch, in pixels.
         learning_rate: the highest one, unless the user names another.
-        weight_decay: of AdamW.
         averaging: share of the averaged weights that a step leaves; None validates and keeps the weights as they are.
         validation_batch_size: how many validation images go through the network at once; 1 if their sizes differ.
     """
@@ -41,9 +42,11 @@ class Recipe(Protocol):
     task: str
     sample_size: int
     learning_rate: float
-    weight_decay: float
     averaging: float | None
     validation_batch_size: int
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """What turns gradients into steps."""
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """Share of the highest learning rate at a step of so many."""
@@ -57,10 +60,14 @@ class Recipe(Protocol):
     def classes(self, folder: Path) -> dict[str, str]:
         """The classes that a dataset labels, by number, with their colours; empty where the dataset has none."""
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
-        """The augmented samples of the training images."""
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
+        """The augmented samples of the training images; ``classes_of(index)`` tells the classes that one shows."""
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """The samples of the validation images as they are."""
 
     def collate(self, samples: list) -> tuple[Tensor, Any]:
@@ -75,5 +82,5 @@ class Recipe(Protocol):
     def metric(self, class_names: tuple[str, ...]) -> Metric:
         """A fresh metric."""
 
-    def resolution(self, folder: Path) -> float | None:
-        """Ground resolution of the training images in metres, where they are georeferenced."""
+    def training_images(self, folder: Path) -> list[Path]:
+        """The training images, of pairs the earlier ones, whatever their pixels are."""

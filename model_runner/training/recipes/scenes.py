@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.ranking import top_accuracy
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.augmentation.scenes import SceneAugmentation, alter_scenes
-from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.images import COLOURS, FIRST_BAND, Pixels
 from model_runner.training.datasets.scenes import (
     SEEN_SHARE,
     LabelledScene,
@@ -26,6 +27,7 @@ from model_runner.training.schedules import cosine, warm_up
 
 SCALE = (1.0, 3.5)  # parts of 8 to 100 % of the area
 LABEL_SMOOTHING = 0.1
+WEIGHT_DECAY = 0.05
 WARM_UP_SHARE, WARM_UP_START, END = 2 / 300, 1e-3, 1e-6
 
 
@@ -42,9 +44,12 @@ class SceneRecipe:
     task = "classify"
     sample_size = 224
     learning_rate = 5e-4
-    weight_decay = 0.05
     averaging = 0.999
     validation_batch_size = 32
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """See ``Recipe``."""
+        return AdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """See ``Recipe``."""
@@ -62,15 +67,19 @@ class SceneRecipe:
         """See ``Recipe``."""
         return dict.fromkeys(find_scene_classes(folder), "")
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        samples = SceneDataset(Path(request.data), "train", class_names)
+        samples = SceneDataset(Path(request.data), "train", class_names, pixels)
         augment = SceneAugmentation(side, scale=request.scale or SCALE)
         return AlteredSamples(samples, partial(alter_scenes, augment, request.mixing), request.seed)
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        return MiddlesOfScenes(SceneDataset(Path(request.data), "val", class_names), side)
+        return MiddlesOfScenes(SceneDataset(Path(request.data), "val", class_names, pixels), side)
 
     def collate(self, samples: list[LabelledScene]) -> tuple[Tensor, SceneTargets]:
         """See ``Recipe``; all images are of one size."""
@@ -86,9 +95,9 @@ class SceneRecipe:
         """See ``Recipe``."""
         return SceneMetric()
 
-    def resolution(self, folder: Path) -> float | None:
+    def training_images(self, folder: Path) -> list[Path]:
         """See ``Recipe``."""
-        return ground_resolution(SceneDataset(folder, "train", find_scene_classes(folder)).paths[0])
+        return SceneDataset(folder, "train", find_scene_classes(folder), FIRST_BAND).paths
 
 
 class SceneMetric:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
@@ -14,8 +15,9 @@ from model_runner.metrics.confusion import Agreement
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.datasets.findings import refuse
-from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.images import COLOURS, Pixels
 from model_runner.training.datasets.maps import IGNORED, LabelledMap, find_mask_classes, find_masks, open_masks
+from model_runner.training.lookahead import LookaheadAdamW
 from model_runner.training.recipes.maps import MapMetric, MapTargets, collate_maps
 from model_runner.training.schedules import cosine
 from model_runner.training.unetformer_loss import unetformer_losses
@@ -24,6 +26,7 @@ SCALE = (0.75, 1.5)
 LARGEST_SHARE = 0.75  # of a class in a sample
 JITTER, HUES = 0.25, 0.1
 END = 1 / 400
+WEIGHT_DECAY = 0.01
 
 
 class SegmentationRecipe:
@@ -32,9 +35,12 @@ class SegmentationRecipe:
     task = "segment"
     sample_size = 512
     learning_rate = 4e-4
-    weight_decay = 0.01
     averaging = None
     validation_batch_size = 1
+
+    def optimizer(self, parameters: list[Tensor], learning_rate: float) -> Optimizer:
+        """See ``Recipe``."""
+        return LookaheadAdamW(parameters, lr=learning_rate, weight_decay=WEIGHT_DECAY)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """See ``Recipe``."""
@@ -52,15 +58,19 @@ class SegmentationRecipe:
         """See ``Recipe``."""
         return find_mask_classes(folder)
 
-    def training_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def training_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        samples = open_masks(Path(request.data), "train", class_names)
+        samples = open_masks(Path(request.data), "train", class_names, pixels)
         augment = MapAugmentation(side, request.scale or SCALE, jitter=JITTER, hues=HUES, largest_share=LARGEST_SHARE)
         return AlteredSamples(samples, partial(alter_map, augment), request.seed)
 
-    def validation_data(self, request: FinetuneRequest, class_names: tuple[str, ...], side: int) -> Dataset:
+    def validation_data(
+        self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
+    ) -> Dataset:
         """See ``Recipe``."""
-        return open_masks(Path(request.data), "val", class_names)
+        return open_masks(Path(request.data), "val", class_names, pixels)
 
     def collate(self, samples: list[LabelledMap]) -> tuple[Tensor, MapTargets]:
         """See ``Recipe``."""
@@ -74,9 +84,9 @@ class SegmentationRecipe:
         """See ``Recipe``; the mean IoU decides."""
         return MapMetric(len(class_names), predict_classes, partial(segmentation_figures, class_names))
 
-    def resolution(self, folder: Path) -> float | None:
+    def training_images(self, folder: Path) -> list[Path]:
         """See ``Recipe``."""
-        return ground_resolution(find_masks(folder, "train", refuse)[0][0])
+        return [paths[0] for paths in find_masks(folder, "train", refuse)]
 
 
 def predict_classes(network: nn.Module, images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from model_runner.contract.model_card import read_card
 from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
 from model_runner.errors import Cancelled, InputError, ModelError
 from model_runner.model_store.store import open_model, save_model
@@ -78,10 +79,10 @@ def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
     assert card.network_options["neck_channels"] == 16
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
     assert "courts" in card.training_data
-    best = torch.load(tmp_path / "my courts" / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    assert all(torch.equal(value, best[f"network.{key}"]) for key, value in network.state_dict().items())
+    best = torch.load(tmp_path / "my courts" / "checkpoints" / "best.ckpt", weights_only=True)["network"]
+    assert all(torch.equal(value, best[key]) for key, value in network.state_dict().items())
     assert lines.lines[0] == "Training on 4 images, validating on 2."
-    assert "Epoch 1 of 1: loss" in lines.lines[1]
+    assert "Epoch 1 of 1: loss" in lines.lines[2]
 
 
 def test_the_same_seed_gives_the_same_weights(request_of, tmp_path):
@@ -92,32 +93,52 @@ def test_the_same_seed_gives_the_same_weights(request_of, tmp_path):
 
 
 def test_several_processes_share_the_images(request_of, monkeypatch):
-    hardware = {"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn", "precision": "32-true"}
+    hardware = {"accelerator": "cpu", "devices": 2, "strategy": fit.shared_work(), "precision": "32-true"}
     monkeypatch.setattr(fit, "_hardware", lambda request: hardware)
-    finished = finetune(request_of(), Report())
+    finished = finetune(request_of(batch_size=4), Report())  # two images for each
     card, _ = open_model("my-courts", "detect")
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
 
 
-def test_training_goes_on_from_the_last_checkpoint(request_of, tmp_path):
-    class StopsInSecondEpoch(Report):
-        def progress(self, stage, done, total, megapixels_per_second=None, seconds_left=None):
-            self.done = done if stage == "training" else 0
+def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_path):
+    class StopsInSecondEpoch(Lines):
+        done = 0
+
+        def progress(self, stage, done, total, megapixels_per_second=None, seconds_left=None, note=""):
+            self.done = done
 
         def check_cancelled(self):
-            if getattr(self, "done", 0) >= 3:
+            if self.done >= 3:
                 raise Cancelled
 
+    stopped = StopsInSecondEpoch()
     with pytest.raises(Cancelled):
-        finetune(request_of(epochs=2), StopsInSecondEpoch())
-    assert not (tmp_path / "my courts" / "model.safetensors").exists()
-    with pytest.raises(InputError, match="not empty"):
+        finetune(request_of(epochs=2), stopped)
+    assert stopped.lines[-1].startswith("The best model so far, of epoch 1 (mAP50 0.")
+    assert read_card(tmp_path / "my courts") == open_model("my-courts", "detect")[0]
+    with pytest.raises(ModelError, match="a model my-courts already"):
         finetune(request_of(epochs=2), Report())
     lines = Lines()
     finetune(request_of(epochs=2, resume=True), lines)
-    assert [line.partition(":")[0] for line in lines.lines[1:]] == ["Epoch 2 of 2"]
-    with pytest.raises(ModelError, match="model my-courts already"):
+    assert "Going on after step 3." in lines.lines
+    assert [line.partition(":")[0] for line in lines.lines if line.startswith("Epoch")] == ["Epoch 2 of 2"]
+    second, _ = open_model("my-courts", "detect")
+    assert read_card(tmp_path / "my courts") == second
+    with pytest.raises(InputError, match="is complete"):
         finetune(request_of(epochs=2, resume=True), Report())
+
+
+def test_a_training_that_is_cancelled_at_once_leaves_no_model(request_of, tmp_path):
+    class StopsAtOnce(Lines):
+        def check_cancelled(self):
+            raise Cancelled
+
+    lines = StopsAtOnce()
+    with pytest.raises(Cancelled):
+        finetune(request_of(), lines)
+    assert "there is no model yet" in lines.lines[-1]
+    with pytest.raises(InputError, match="not empty"):
+        finetune(request_of(), Report())
 
 
 def test_an_interruption_is_a_cancellation(request_of):
