@@ -6,6 +6,7 @@ from __future__ import annotations
 from .classify_scenes import ClassifyScenes
 from .detect_changes import DetectChanges
 from .detect_objects import DetectObjects
+from .evaluate_model import EvaluateModel
 from .export_training_data import ExportTrainingData
 from .load_training_data import LoadTrainingData
 from .manage_models import ManageModels
@@ -19,6 +20,7 @@ ALGORITHMS = (
     ClassifyScenes,
     ExportTrainingData,
     LoadTrainingData,
+    EvaluateModel,
     ManageModels,
     SetupEnvironment,
 )

@@ -88,18 +88,18 @@ class ParameterReader:
             return tuple(int(part) for part in parts)
         return tuple(self._algorithm.parameterAsInts(self._parameters, name, self._context))
 
-    def card(self, name: str, task: str) -> ModelCard:
+    def card(self, name: str, task: Optional[str] = None) -> ModelCard:
         """The card of the chosen model.
 
         Raises:
-            ModelError: it is not installed, or is for another task.
+            ModelError: it is not installed, or is for another task than the one that is given.
         """
         wanted, cards = self.text(name), find_cards(task)
         for card in cards:
             if card.id == wanted:
                 return card
         raise ModelError(
-            f"There is no model '{wanted}' for this task here; installed are "
+            f"There is no model '{wanted}' {'for this task ' if task else ''}here; installed are "
             f"{', '.join(card.id for card in cards) or 'none'}. 'Manage models' (lwganet:managemodels) can bring more."
         )
 
@@ -201,6 +201,16 @@ class ParameterReader:
             mask=self.polygons_file("MASK", "mask", raster.crs, folder),
             resolution=self.number("RESOLUTION"),
         )
+
+    def extent_in(self, raster: Optional[RasterForRunner]) -> Optional[tuple[float, float, float, float]]:
+        """The chosen extent in the reference system of a raster (without one as it was given), or None.
+
+        A raster that is made a file is made one within the extent, so that none is left.
+        """
+        extent = self._extent(None if raster is None else raster.crs)
+        if extent.isEmpty() or (raster is not None and raster.path is None):
+            return None
+        return extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()
 
     def raster_file(self, raster: RasterForRunner, folder: Path, feedback: QgsProcessingFeedback) -> str:
         """A file with the raster's pixels within the extent; what is no file is made one in ``folder``.

@@ -84,6 +84,21 @@ class Results:
         keep_style(path, look)
         return path
 
+    def load_file(self, path: str, name: str, title: str, look: Look) -> None:
+        """Have QGIS load a file that the runner wrote into a folder, under a title and with a style.
+
+        Args:
+            path: of the file.
+            name: of the output that it is.
+            title: of the layer.
+            look: how the layer is drawn.
+        """
+        keep_style(path, look)
+        if self._context.project() is not None:
+            details = QgsProcessingContext.LayerDetails(title, self._context.project(), name)
+            self._context.addLayerToLoadOnCompletion(path, details)
+            self._context.layerToLoadOnCompletionDetails(path).setPostProcessor(Styler(look))
+
     def deliver_features(self, finished: Finished, key: str, name: str, title: str, look: Look, has_crs: bool) -> str:
         """Copy the features in a file of the runner's to a sink, style and title it, and return the id of its layer.
 

@@ -118,7 +118,9 @@ def work(run):
     if log:
         with open(log, "a", encoding="utf-8") as lines:
             mask = (run.request.get("source") or run.request.get("before") or {}).get("mask")
-            zones, labels, area = (run.request.get(name) for name in ("zones", "labels", "area"))
+            zones, labels, area, reference = (
+                run.request.get(name) for name in ("zones", "labels", "area", "reference")
+            )
             facts = {
                 "pid": os.getpid(),
                 "mask_bytes": mask and os.path.getsize(mask),
@@ -126,6 +128,7 @@ def work(run):
                 "zones_fields": zones and fields_of(zones),
                 "labels_fields": labels and fields_of(labels),
                 "area_crs": area and crs_of(area),
+                "reference_fields": reference and reference.endswith(".gpkg") and fields_of(reference),
             }
             lines.write(json.dumps({**run.request, **facts}) + "\n")
     say(Log(run.job, "info", "Computing on nothing."))
@@ -210,6 +213,27 @@ def load_data(job, request):
     return Finished(job, outputs, {"images": 1, "labels": 1, "without_georeference": 0, "count_ship": 1})
 
 
+def evaluate(job, request):
+    from osgeo import gdal
+
+    folder = Path(request.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"report": "report.html", "metrics": "metrics.json", "outcomes": "outcomes"}
+    (folder / "report.html").write_text("<html></html>", encoding="utf-8")
+    (folder / "metrics.json").write_text("{}", encoding="utf-8")
+    raster = request.data if request.reference else str(next(Path(request.data).glob("*.tif")))
+    if request.task in ("detect", "classify"):
+        files["outcomes"] = "outcomes.gpkg"
+        write_polygons(str(folder / "outcomes.gpkg"), raster, {"outcome": "true"}, {"outcome": "missed"})
+    elif request.reference:
+        files["outcomes"] = "outcomes.tif"
+        write_raster(str(folder / "outcomes.tif"), raster, gdal.GDT_Byte, 1, 3)
+    else:
+        (folder / "outcomes").mkdir()
+    numbers = {"mAP50": 0.81, "F1": 0.7, "best threshold": 0.35, "top-1": 0.9, "seconds": 0.1}
+    return Finished(job, {name: str(folder / file) for name, file in files.items()}, numbers)
+
+
 PRETENCES = {
     "detect": detect,
     "segment": segment,
@@ -217,6 +241,7 @@ PRETENCES = {
     "classify": classify,
     "export-data": export_data,
     "load-data": load_data,
+    "evaluate": evaluate,
 }
 
 
