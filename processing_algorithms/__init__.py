@@ -8,6 +8,7 @@ from .detect_changes import DetectChanges
 from .detect_objects import DetectObjects
 from .evaluate_model import EvaluateModel
 from .export_training_data import ExportTrainingData
+from .finetune_model import FinetuneModel
 from .load_training_data import LoadTrainingData
 from .manage_models import ManageModels
 from .segment_image import SegmentImage
@@ -20,6 +21,7 @@ ALGORITHMS = (
     ClassifyScenes,
     ExportTrainingData,
     LoadTrainingData,
+    FinetuneModel,
     EvaluateModel,
     ManageModels,
     SetupEnvironment,

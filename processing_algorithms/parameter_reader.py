@@ -74,6 +74,17 @@ class ParameterReader:
         """A text of names with commas between them."""
         return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """A text of numbers with commas between them.
+
+        Raises:
+            InputError: it holds something else.
+        """
+        try:
+            return tuple(float(part) for part in self.names(name))
+        except ValueError:
+            raise InputError(f"'{self.text(name)}' are not numbers; write them like this: 0.5,2.") from None
+
     def bands(self, name: str = "BANDS") -> tuple[int, ...]:
         """The chosen bands, a list or a text such as ``4,3,2``; empty for the first ones.
 

@@ -133,12 +133,7 @@ def how_to_tile(largest: str) -> list[QgsProcessingParameterDefinition]:
 def how_to_compute(things: str) -> list[QgsProcessingParameterDefinition]:
     """Device, and the advanced settings of batches, of ``things`` such as tiles, and of precision."""
     return [
-        explained(
-            text_with_choices(
-                "DEVICE", "Compute on (auto: the GPU if there is one)", DEVICES, settings.default_device()
-            ),
-            "cuda is an NVIDIA GPU, mps the GPU of a Mac. Scripts may name one of several GPUs: cuda:1.",
-        ),
+        device_choice(),
         advanced(
             explained(
                 optional_number(
@@ -147,16 +142,29 @@ def how_to_compute(things: str) -> list[QgsProcessingParameterDefinition]:
                 "More are faster on a GPU and need more memory. The number is lowered when memory runs out.",
             )
         ),
-        advanced(
-            explained(
-                QgsProcessingParameterEnum(
-                    "PRECISION", "Numerical precision", list(PRECISIONS), defaultValue="auto", usesStaticStrings=True
-                ),
-                "auto computes with half precision (bf16 or fp16) where the GPU is made for it: faster, and the result "
-                "is nearly the same.",
-            )
-        ),
+        precision_choice(),
     ]
+
+
+def device_choice() -> QgsProcessingParameterDefinition:
+    """On what the network is computed."""
+    return explained(
+        text_with_choices("DEVICE", "Compute on (auto: the GPU if there is one)", DEVICES, settings.default_device()),
+        "cuda is an NVIDIA GPU, mps the GPU of a Mac. Scripts may name one of several GPUs: cuda:1.",
+    )
+
+
+def precision_choice() -> QgsProcessingParameterDefinition:
+    """The advanced setting of numerical precision."""
+    return advanced(
+        explained(
+            QgsProcessingParameterEnum(
+                "PRECISION", "Numerical precision", list(PRECISIONS), defaultValue="auto", usesStaticStrings=True
+            ),
+            "auto computes with half precision (bf16 or fp16) where the GPU is made for it: faster, and the result "
+            "is nearly the same.",
+        )
+    )
 
 
 def mirrored_views() -> QgsProcessingParameterDefinition:

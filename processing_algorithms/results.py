@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Collection, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -39,8 +39,11 @@ class Results:
         self._parameters = parameters
         self._context = context
 
-    def refuse_bad_places(self) -> None:
+    def refuse_bad_places(self, to_go_on_in: Collection[str] = ()) -> None:
         """Refuse, before hours of computing, files to write that cannot be.
+
+        Args:
+            to_go_on_in: the names of folders that need not be empty.
 
         Raises:
             InputError: a folder is missing or must not be written, there is something in the file's place, or a
@@ -51,7 +54,7 @@ class Results:
             if path is None:
                 continue
             if isinstance(definition, QgsProcessingParameterFolderDestination):
-                _refuse_used_folder(path)
+                _refuse_used_folder(path, definition.name() in to_go_on_in)
                 continue
             _refuse_unwritable(path)
             if isinstance(definition, QgsProcessingParameterRasterDestination):
@@ -172,10 +175,10 @@ class Results:
                     raise InputError(f"The result would overwrite {path}, which is to be read; choose another file.")
 
 
-def _refuse_used_folder(path: Path) -> None:
+def _refuse_used_folder(path: Path, may_hold_files: bool) -> None:
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}, chosen for the result, is a file; choose a folder that is new or empty.")
-    if path.is_dir() and any(path.iterdir()):
+    if not may_hold_files and path.is_dir() and any(path.iterdir()):
         raise InputError(f"The folder {path}, chosen for the result, is not empty; choose one that is new or empty.")
 
 

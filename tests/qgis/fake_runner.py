@@ -2,10 +2,10 @@
 """A runner that speaks the real contract and pretends to compute.
 
 The variable FAKE_RUNNER holds its faults, separated by commas: ``hang`` (never ends a job nor hears a cancel),
-``slow`` (works until it is cancelled), ``child`` (starts another process), ``die`` and ``die-once`` (ends in the
-middle of a job), ``mute`` (never says hello), ``broken`` (ends before hello), ``old`` (another version), ``chatter``
-(floods standard error), ``garbage`` (writes what is no message), ``refuse`` and ``crash`` (answers Failed). Requests
-go to the file FAKE_RUNNER_LOG.
+``slow`` (works until it is cancelled), ``tidy`` (when cancelled, takes two seconds to leave a model), ``child`` (starts
+another process), ``die`` and ``die-once`` (ends in the middle of a job), ``mute`` (never says hello), ``broken`` (ends
+before hello), ``old`` (another version), ``chatter`` (floods standard error), ``garbage`` (writes what is no message),
+``refuse`` and ``crash`` (answers Failed). Requests go to the file FAKE_RUNNER_LOG.
 """
 
 import json
@@ -18,7 +18,7 @@ from threading import Thread
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from model_runner.contract.folders import plugin_version
+from model_runner.contract.folders import plugin_version, user_models_folder
 from model_runner.contract.messages import (
     PROTOCOL_VERSION,
     Cancel,
@@ -30,6 +30,7 @@ from model_runner.contract.messages import (
     decode,
     encode,
 )
+from model_runner.contract.model_card import CARD_FILE, WEIGHTS_FILE, ModelCard, ModelClass
 from model_runner.contract.task_requests import REQUESTS, request_from_plain
 
 FAULTS = set(os.environ.get("FAKE_RUNNER", "").split(","))
@@ -137,6 +138,9 @@ def work(run):
         while FAULTS & {"slow", "hang"} and not (run.job in cancelled and "slow" in FAULTS):
             time.sleep(0.02)
         if run.job in cancelled:
+            if "tidy" in FAULTS:
+                time.sleep(2)
+                leave_model(request)
             return Failed(run.job, "cancelled", "Cancelled.")
         if tile == TILES // 2:
             misbehave(run)
@@ -234,6 +238,34 @@ def evaluate(job, request):
     return Finished(job, {name: str(folder / file) for name, file in files.items()}, numbers)
 
 
+def leave_model(request):
+    """Write a model without weights into a training's folder and among the user's models."""
+    card = ModelCard(
+        id=request.model_id,
+        title="Trained on nothing",
+        task=request.task,
+        network="none",
+        classes=(ModelClass("ship"),),
+        metrics={"mAP50": 0.62, "AP50 ship": 0.62},
+    )
+    for folder in (Path(request.output), user_models_folder() / card.id):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+        (folder / WEIGHTS_FILE).touch()
+
+
+def finetune(job, request):
+    folder = Path(request.output)
+    if request.check:
+        return Finished(job, {"check": str(folder / "check.json")}, {"images train": 12, "warnings": 1})
+    say(Progress(job, "training", 3, 90, None, 600.0, "epoch 2 of 30, loss 0.412"))
+    leave_model(request)
+    (folder / "report.html").write_text("<html></html>", encoding="utf-8")
+    installed = str(user_models_folder() / request.model_id)
+    outputs = {"model": installed, "folder": str(folder), "report": str(folder / "report.html")}
+    return Finished(job, outputs, {"mAP50": 0.62, "AP50 ship": 0.62, "best_epoch": 4, "seconds": 0.1})
+
+
 PRETENCES = {
     "detect": detect,
     "segment": segment,
@@ -242,6 +274,7 @@ PRETENCES = {
     "export-data": export_data,
     "load-data": load_data,
     "evaluate": evaluate,
+    "finetune": finetune,
 }
 
 

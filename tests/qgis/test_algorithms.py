@@ -15,6 +15,7 @@ NAMES = [
     "classifyscenes",
     "exporttrainingdata",
     "loadtrainingdata",
+    "finetunemodel",
     "evaluatemodel",
     "managemodels",
     "setupenvironment",

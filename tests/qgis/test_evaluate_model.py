@@ -1,28 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-import shutil
 from pathlib import Path
 
 import pytest
 
 TRIANGLE = "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))"
 FIELDS = "&field=fid:integer&field=kind:string(20)"
-
-
-@pytest.fixture
-def evaluation(qgis, all_models, fake_runner, tmp_path):
-    """Evaluations; each needs a dataset, or an image and a reference."""
-    from tests.qgis.conftest import Runs
-
-    return Runs("lwganet:evaluatemodel", OUTPUT=str(tmp_path / "evaluation"))
-
-
-@pytest.fixture
-def dataset(raster, tmp_path):
-    """A folder that holds the small image."""
-    folder = tmp_path / "dataset"
-    folder.mkdir()
-    shutil.copy(raster, folder)
-    return str(folder)
 
 
 @pytest.fixture
