@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Find what changed between two rasters of one place and write it as a raster, with outlines."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -48,18 +49,18 @@ def change(request: ChangeRequest, report: Report) -> Finished:
     card, network = loaded_model(request.model, "change", computer.device)
     threshold = card.threshold if request.threshold is None else request.threshold
     with ExitStack() as opened:
+        unfinished = {name: opened.enter_context(atomic(path)) for name, path in files.items()}
         pair, figures = opened.enter_context(open_pair_for_model(request, card, report))
         result = pair if request.model_grid else pair.on_own_pixels()
-        outlines = opened.enter_context(atomic(request.polygons)) if request.polygons else None
-        maps = _open_maps(request, card, threshold, result.grid, opened)
+        maps = _open_maps(request, unfinished, card, threshold, result.grid, opened, report)
         pixels = place_pixels(pair, result, maps.write)
         throughput = find_changes(
             pair, network, card, computer, request.tiling, request.flips, pixels.take, pixels.margin, report
         )
         numbers = _numbers(maps.areas)
-        if outlines is not None:
+        if request.polygons:
             report.check_cancelled()
-            numbers["count"] = _write_outlines(outlines, request, card, maps, result.grid, run.id)
+            numbers["count"] = _write_outlines(unfinished["polygons"], request, card, maps, result.grid, run.id)
         report.check_cancelled()
         rasters = pair.record()
 
@@ -79,15 +80,22 @@ def change(request: ChangeRequest, report: Report) -> Finished:
 
 
 def _open_maps(
-    request: ChangeRequest, card: ModelCard, threshold: float, grid: WorkingGrid, opened: ExitStack
+    request: ChangeRequest,
+    unfinished: Mapping[str, Path],
+    card: ModelCard,
+    threshold: float,
+    grid: WorkingGrid,
+    opened: ExitStack,
+    report: Report,
 ) -> ClassMaps:
     """The maps; that of probability is written for polygons too, which tell its mean."""
+    writing = partial(writing_geotiff, grid=grid, check_cancelled=report.check_cancelled)
     meaning = class_numbers("change", [(each.name, each.colour) for each in card.classes])
-    changes = opened.enter_context(writing_geotiff(request.output, grid, meaning))
+    changes = opened.enter_context(writing(unfinished["changes"], request.output, meaning=meaning))
     probability = None
     meaning = probabilities("probability of change")
     if request.probability:
-        probability = opened.enter_context(writing_geotiff(request.probability, grid, meaning))
+        probability = opened.enter_context(writing(unfinished["probability"], request.probability, meaning=meaning))
     elif request.polygons:
         folder = Path(request.polygons).parent
         folder = opened.enter_context(TemporaryDirectory(prefix=".unfinished-", dir=folder))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Give every pixel of a raster a class and write them as a raster, with outlines and areas by class."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from model_runner.contract.messages import Finished
@@ -42,18 +44,18 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
     computer = choose_computer(request.compute, report)
     card, network = loaded_model(request.model, "segment", computer.device)
     with ExitStack() as opened:
+        unfinished = {name: opened.enter_context(atomic(path)) for name, path in files.items()}
         source = opened.enter_context(open_for_model(request.source, card, report))
         result = source if request.model_grid else source.on_own_pixels()
-        outlines = opened.enter_context(atomic(request.polygons)) if request.polygons else None
-        maps = _open_maps(request, card, result.grid, opened)
+        maps = _open_maps(request, unfinished, card, result.grid, opened, report)
         pixels = place_pixels(source, result, maps.write)
         throughput = find_classes(
             source, network, card, computer, request.tiling, request.flips, pixels.take, pixels.margin, report
         )
         numbers = _table_by_class(card.class_names, maps.areas)
-        if outlines is not None:
+        if request.polygons:
             report.check_cancelled()
-            numbers["count"] = _write_outlines(outlines, request, card, maps, result.grid, run.id)
+            numbers["count"] = _write_outlines(unfinished["polygons"], request, card, maps, result.grid, run.id)
         report.check_cancelled()
         raster = source.record()
 
@@ -62,13 +64,21 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
     return run.finish(request, card, computer, throughput, files, numbers, raster=raster)
 
 
-def _open_maps(request: SegmentRequest, card: ModelCard, grid: WorkingGrid, opened: ExitStack) -> ClassMaps:
+def _open_maps(
+    request: SegmentRequest,
+    unfinished: Mapping[str, Path],
+    card: ModelCard,
+    grid: WorkingGrid,
+    opened: ExitStack,
+    report: Report,
+) -> ClassMaps:
+    writing = partial(writing_geotiff, grid=grid, check_cancelled=report.check_cancelled)
     meaning = class_numbers("class", [(each.name, each.colour) for each in card.classes])
-    classes = opened.enter_context(writing_geotiff(request.output, grid, meaning))
+    classes = opened.enter_context(writing(unfinished["classes"], request.output, meaning=meaning))
     confidence = None
     if request.confidence:
         meaning = probabilities("probability of the pixel's class")
-        confidence = opened.enter_context(writing_geotiff(request.confidence, grid, meaning))
+        confidence = opened.enter_context(writing(unfinished["confidence"], request.confidence, meaning=meaning))
     return ClassMaps(likeliest_classes, classes, confidence, AreaTable(grid, len(card.classes)))
 
 
