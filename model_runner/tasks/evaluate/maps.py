@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Networks that label each pixel, measured over whole images: tile by tile where these are larger than a tile."""
+"""Networks that label each pixel, measured over whole images: tiles are blended as the tasks blend them."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from model_runner.contract.model_card import ModelCard
-from model_runner.contract.task_requests import EvaluateRequest
+from model_runner.contract.task_requests import EvaluateRequest, Tiling
+from model_runner.inference.changing import find_changes, likely_changes
 from model_runner.inference.computing import Computer
-from model_runner.inference.prepare import prepare
+from model_runner.inference.placing import WorkingPixels
+from model_runner.inference.segmenting import find_classes, likeliest_classes
 from model_runner.metrics.confusion import agreement, confusion_matrix
-from model_runner.raster.source import open_source
-from model_runner.raster.tiling import plan_tiles
+from model_runner.raster.pair import RasterPair
+from model_runner.raster.source import RasterSource, open_source
 from model_runner.report import Report
+from model_runner.tasks.class_maps import Decide
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
 from model_runner.training.datasets.maps import IGNORED, MapDataset, open_masks, open_pairs
-from model_runner.training.recipes.change import change_figures, change_probability
+from model_runner.training.recipes.change import change_figures
 
 
 def measure_segmentation(
@@ -33,11 +37,12 @@ def measure_segmentation(
         Cancelled: the user asked to stop.
     """
 
-    def predict(images: list[Tensor]) -> Tensor:
-        return network(*images)[0].argmax(0)
+    def find(images: list[RasterSource], pixels: WorkingPixels) -> None:
+        (image,) = images
+        find_classes(image, network, card, computer, Tiling(), False, pixels.take, pixels.margin, Report())
 
     samples = open_masks(Path(request.data), request.split, card.class_names)
-    confusion = _confusion(samples, predict, card, computer, report)
+    confusion = _confusion(samples, find, likeliest_classes, card, report)
     found = agreement(confusion)
     return {
         "images": len(samples),
@@ -61,11 +66,12 @@ def measure_change(
     """
     threshold = card.threshold if request.threshold is None else request.threshold
 
-    def predict(images: list[Tensor]) -> Tensor:
-        return change_probability(network(*images))[0] >= threshold
+    def find(images: list[RasterSource], pixels: WorkingPixels) -> None:
+        pair = RasterPair(*images)  # pixel by pixel, as the labels are
+        find_changes(pair, network, card, computer, Tiling(), False, pixels.take, pixels.margin, Report())
 
     samples = open_pairs(Path(request.data), request.split)
-    confusion = _confusion(samples, predict, card, computer, report)
+    confusion = _confusion(samples, find, partial(likely_changes, threshold), card, report)
     return {
         "images": len(samples),
         "threshold": threshold,
@@ -74,39 +80,38 @@ def measure_change(
     }
 
 
-@torch.inference_mode()
 def _confusion(
     samples: MapDataset,
-    predict: Callable[[list[Tensor]], Tensor],
+    find: Callable[[list[RasterSource], WorkingPixels], None],
+    decide: Decide,
     card: ModelCard,
-    computer: Computer,
     report: Report,
 ) -> Tensor:
-    """The confusion matrix over all images; ``predict`` gives class numbers (h, w) for the dates of a tile."""
+    """The confusion matrix over all images.
+
+    Args:
+        samples: the images and their labels.
+        find: gives the probabilities of a place, whose images are open, to what takes them.
+        decide: from probabilities to class numbers.
+        card: of the model.
+        report: is told of each image.
+    """
     confusion = torch.zeros(len(card.classes), len(card.classes), dtype=torch.int64)
     for number, paths in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
-        with torch.autocast(computer.device.type, computer.precision, computer.precision is not torch.float32):
-            found = _whole_map(paths, predict, card, computer)
-        confusion += confusion_matrix(found, samples.read_labels(number), len(card.classes), IGNORED)
+        with ExitStack() as opened:
+            images = [opened.enter_context(open_source(str(path), band_count=len(card.bands))) for path in paths]
+            find(images, WorkingPixels(partial(_compare, confusion, samples.read_labels(number), decide)))
     report.progress("images", len(samples), len(samples))
     return confusion
 
 
-def _whole_map(
-    paths: tuple[Path, ...], predict: Callable[[list[Tensor]], Tensor], card: ModelCard, computer: Computer
-) -> Tensor:
-    """Class numbers uint8 (h, w) of an image; in the overlap of tiles each has the half that is nearer to it."""
-    with ExitStack() as opened:
-        dates = [opened.enter_context(open_source(str(path), band_count=len(card.bands))) for path in paths]
-        width, height = dates[0].grid.width, dates[0].grid.height
-        whole = torch.empty(height, width, dtype=torch.uint8)
-        overlap = min(card.overlap, card.tile_size // 2)
-        for tile in plan_tiles(width, height, card.tile_size, overlap):
-            tile = replace(tile, width=min(tile.width, width), height=min(tile.height, height))
-            found = predict([prepare([date.read(tile)], card, computer.device) for date in dates])
-            left, top = overlap // 2 * tile.inner_left, overlap // 2 * tile.inner_top
-            part = found[top : tile.height, left : tile.width]
-            whole[tile.y + top : tile.y + tile.height, tile.x + left : tile.x + tile.width] = part.cpu()
-    return whole
+def _compare(
+    confusion: Tensor, labels: Tensor, decide: Decide, x: int, y: int, probabilities: np.ndarray, valid: np.ndarray
+) -> None:
+    """Add a window to the confusion matrix; pixels without data, for which users get no class, do not count."""
+    height, width = valid.shape
+    labelled = labels[y : y + height, x : x + width].where(torch.from_numpy(valid), IGNORED)
+    found = torch.from_numpy(decide(probabilities)[0])
+    confusion += confusion_matrix(found, labelled, len(confusion), IGNORED)
