@@ -23,7 +23,7 @@ TOLERATED_SHARE = 0.005  # of the pixels
 
 @pytest.fixture(scope="module")
 def water():
-    """Whether each pixel (h, w) of the eastern 640 x 640 pixels is water, by tile size."""
+    """The class number of each pixel (h, w), by tile size."""
     card, network = loaded_model("water-naip-l0", "segment", CPU.device)
     maps = {}
     for tile_size in TILE_SIZES:
@@ -40,7 +40,7 @@ def water():
     return maps
 
 
-@pytest.mark.parametrize(("one", "other"), combinations(TILE_SIZES, 2))
+@pytest.mark.parametrize(("one", "other"), [*combinations(TILE_SIZES, 2)])
 def test_other_tiles_change_hardly_a_pixel(water, one, other):
     assert 0.05 < water[one].mean() < 0.5
     assert (water[one] != water[other]).mean() <= TOLERATED_SHARE
