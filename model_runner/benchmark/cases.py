@@ -111,13 +111,13 @@ CASES = {
         ),
     ),
     "segment": Case(
-        tiles_across=10,
+        tiles_across=8,
         request=lambda rasters, results: SegmentRequest(_source(rasters), output=f"{results}/classes.tif"),
         read=_read_tiles,
         predictor=partial(segmenter, flips=False),
     ),
     "change": Case(
-        tiles_across=10,
+        tiles_across=8,
         request=lambda rasters, results: ChangeRequest(
             _source(rasters), after=str(rasters / "after.tif"), output=f"{results}/change.tif"
         ),
@@ -125,7 +125,7 @@ CASES = {
         predictor=partial(change_finder, flips=False),
     ),
     "classify": Case(
-        tiles_across=16,
+        tiles_across=12,
         request=lambda rasters, results: ClassifyRequest(_source(rasters), output=f"{results}/scenes.gpkg", top=TOP),
         read=_read_scenes,
         predictor=lambda network, card, computer: classifier(network, card, computer.device, computer.precision, TOP),
