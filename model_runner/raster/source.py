@@ -34,6 +34,13 @@ class TileInput(NamedTuple):
     valid: np.ndarray
 
 
+def padded(pixels: np.ndarray, valid: np.ndarray, beyond: tuple[tuple[int, int], tuple[int, int]]) -> TileInput:
+    """A tile from what of it lies on a grid: so many rows and columns before and after it are 0 and not valid."""
+    if not np.any(beyond):  # most tiles lie within, and a copy costs nearly as much as reading them
+        return TileInput(pixels, valid)
+    return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+
+
 @contextmanager
 def open_source(
     path: str,
@@ -197,7 +204,7 @@ class RasterSource:
             valid &= self._polygons.inside(x, y, width, height)
             pixels[:, ~valid] = 0
         beyond = ((0, tile.height - height), (0, tile.width - width))
-        return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+        return padded(pixels, valid, beyond)
 
     @property
     def is_native(self) -> bool:
@@ -246,7 +253,7 @@ class RasterSource:
             valid &= self._polygons.inside(*window, shape=(height, width))
             pixels[:, ~valid] = 0
         beyond = ((y, side - down.stop), (x, side - across.stop))
-        return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+        return padded(pixels, valid, beyond)
 
     def _place(self, scene: Scene, side: int) -> Placement:
         return place_part(self._handles, self._placement, scene.x, scene.y, scene.width, scene.height, side)

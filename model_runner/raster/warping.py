@@ -11,7 +11,7 @@ from model_runner.errors import InputError
 from model_runner.raster.grid_mapping import GridMapping
 from model_runner.raster.overlap import NamedGrid
 from model_runner.raster.resampling import ROUNDING, VALID_SHARE
-from model_runner.raster.source import RasterSource, TileInput
+from model_runner.raster.source import RasterSource, TileInput, padded
 from model_runner.raster.tiling import Tile, lone_tile
 from model_runner.raster.working_grid import WorkingGrid
 
@@ -114,7 +114,7 @@ class WarpedSource:
         *sums, share = np.moveaxis(total, -1, 0)
         valid = share >= VALID_SHARE - ROUNDING
         pixels = np.stack(sums) / np.where(valid, share, 1) * valid
-        return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+        return padded(pixels, valid, beyond)
 
     def _clip(self, tile: Tile) -> tuple[int, int, int, int]:
         """x, y, width and height of the part of a tile that lies on the grid."""
