@@ -25,6 +25,7 @@ from model_runner.errors import InputError
 from model_runner.raster.georeference import PIXEL_FRAME
 from model_runner.raster.stoppable import opened_stoppable
 from model_runner.raster.working_grid import WorkingGrid
+from model_runner.raster.writer import atomic
 
 NO_CLASS = 255
 NO_PROBABILITY = -1.0
@@ -102,6 +103,15 @@ def writing_geotiff(
         finally:
             writer.close()
         writer.copy_cloud_optimised(unfinished, check_cancelled)
+
+
+@contextmanager
+def writing_one_geotiff(
+    path: str | os.PathLike, grid: WorkingGrid, meaning: Meaning, check_cancelled: Callable[[], None]
+) -> Iterator["GeoTiffWriter"]:
+    """``writing_geotiff`` of a raster that is put into place as soon as it is made."""
+    with atomic(path) as unfinished, writing_geotiff(unfinished, path, grid, meaning, check_cancelled) as writer:
+        yield writer
 
 
 class GeoTiffWriter:

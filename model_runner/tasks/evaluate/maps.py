@@ -95,7 +95,7 @@ def _look_at_all(
         labels = samples.read_labels(number).where(torch.from_numpy(has_data), IGNORED)
         outcomes = tally.add(paths[0].name, torch.from_numpy(found), labels, partial(_pictures, paths, card))
         with open_image(paths[0], card) as source:
-            write_outcomes(folder / OUTCOMES_FOLDER / f"{paths[0].stem}.tif", source.grid, outcomes)
+            write_outcomes(folder / OUTCOMES_FOLDER / f"{paths[0].stem}.tif", source.grid, outcomes, report)
     report.progress("images", len(samples), len(samples))
 
 
