@@ -17,8 +17,8 @@ export LWGANET_RUNNER_PYTHON := $(CURDIR)/$(VENV)/bin/python
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
 
-demo: system $(VENV)/ready  ## detect objects in a real image through qgis_process; leaves build/demo
-	@scripts/demo.sh
+demo: system $(VENV)/ready  ## all four tasks on bundled rasters through qgis_process; leaves build/demo
+	@$(PYTHON) scripts/demo.py
 
 test: test-unit test-qgis test-end-to-end  ## run all tests
 

@@ -14,6 +14,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from model_runner.contract.messages import Finished, encode
+from model_runner.contract.model_card import TASKS
 from model_runner.contract.task_requests import REQUESTS
 from model_runner.errors import Cancelled, RunnerError
 from model_runner.report import Report, TerminalReport, json_lines_report, plain_json
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--idle-seconds", type=float, default=600.0, help="end after this time without work")
     _add_plain(commands, "doctor", _diagnose, "tell what this machine and this installation can do")
     benchmark = _add_plain(commands, "benchmark", _benchmark, "measure ratios of speed and memory on this machine")
+    benchmark.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, help="tasks to measure (default: all)")
     benchmark.add_argument("--output", metavar="FILE.json", help="file for the figures")
     return parser
 
@@ -208,5 +210,5 @@ def _diagnose(options: argparse.Namespace) -> int:
 def _benchmark(options: argparse.Namespace) -> int:
     from model_runner.benchmark import run_benchmark
 
-    run_benchmark(options.output)
+    run_benchmark(options.tasks, options.output)
     return DONE

@@ -16,6 +16,7 @@ from .parameters import (
     how_to_tile,
     mirrored_views,
     model_choice,
+    model_pixels,
     optional_number,
     outline_settings,
     polygon_output,
@@ -54,6 +55,7 @@ class DetectChanges(RunnerAlgorithm):
             *how_to_tile("twice the surroundings by which one tells a change; tiles are blended there"),
             *how_to_compute("tiles"),
             mirrored_views(),
+            model_pixels("the earlier image"),
             switch(
                 "MATCH_COLOURS",
                 "Match the later image's colours",
@@ -61,7 +63,7 @@ class DetectChanges(RunnerAlgorithm):
                 "were taken in very different light or by different cameras.",
             ),
             *outline_settings(),
-            raster_output("OUTPUT", "Changes", "A GeoTIFF on the earlier image's grid: 0 unchanged, 1 changed."),
+            raster_output("OUTPUT", "Changes", "A GeoTIFF: 0 unchanged, 1 changed."),
             raster_output(
                 "PROBABILITY",
                 "Probability of change",
@@ -100,6 +102,7 @@ class DetectChanges(RunnerAlgorithm):
             after_bands=after_bands,
             threshold=values.number("THRESHOLD"),
             outlines=values.outlines(),
+            model_grid=values.flag("MODEL_GRID"),
             match_colours=values.flag("MATCH_COLOURS"),
             flips=values.flag("FLIPS"),
             tiling=values.tiling(),

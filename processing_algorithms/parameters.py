@@ -177,6 +177,15 @@ def mirrored_views() -> QgsProcessingParameterDefinition:
     )
 
 
+def model_pixels(image: str) -> QgsProcessingParameterDefinition:
+    """Whether the result has the pixels that the network works on; else it has those of ``image``."""
+    return switch(
+        "MODEL_GRID",
+        "Write the pixels that the model sees",
+        f"The result then has the resolution at which the network worked. Otherwise it has the pixels of {image}.",
+    )
+
+
 def switch(name: str, label: str, help_text: str) -> QgsProcessingParameterDefinition:
     """An advanced yes or no, which is no unless chosen."""
     return advanced(explained(QgsProcessingParameterBoolean(name, label, defaultValue=False), help_text))

@@ -13,11 +13,11 @@ from .parameters import (
     how_to_tile,
     mirrored_views,
     model_choice,
+    model_pixels,
     outline_settings,
     polygon_output,
     raster_input,
     raster_output,
-    switch,
     where_to_look,
 )
 from .runner_algorithm import RunnerAlgorithm
@@ -41,12 +41,7 @@ class SegmentImage(RunnerAlgorithm):
             *how_to_tile("twice the surroundings by which one tells what a pixel shows; tiles are blended there"),
             *how_to_compute("tiles"),
             mirrored_views(),
-            switch(
-                "MODEL_GRID",
-                "Write the pixels that the model sees",
-                "The result then has the resolution at which the network worked. Otherwise it has the pixels of the "
-                "image.",
-            ),
+            model_pixels("the image"),
             *outline_settings(),
             raster_output("OUTPUT", "Classes", "A GeoTIFF of class numbers with the classes' names and colours."),
             raster_output(

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Picture a raster and the objects found in it as a map with legend and scale bar.
+"""Picture layers as maps side by side, with legend and scale bar.
 
-    scripts/with_qgis.sh /usr/bin/python3 scripts/render_map.py RASTER LAYER OUT.png
+    scripts/with_qgis.sh /usr/bin/python3 scripts/render_map.py OUT.jpg HEADING TEXT=LAYER[+LAYER...] ...
 
-The layer is drawn in the plugin's own style. The picture has few enough colours to stay small.
+Each map shows layers on each other, the last one on top, and is captioned with its text. Layers have the styles that
+lie beside them, as QGIS loads them; the legend is that of the last layer of the last map.
 """
 
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
-from osgeo import gdal
 from qgis.core import (
     QgsApplication,
+    QgsCategorizedSymbolRenderer,
     QgsLayoutExporter,
     QgsLayoutItem,
     QgsLayoutItemLabel,
@@ -24,6 +24,8 @@ from qgis.core import (
     QgsLayoutSize,
     QgsLegendRenderer,
     QgsLegendStyle,
+    QgsMapLayer,
+    QgsMapLayerLegendUtils,
     QgsPrintLayout,
     QgsProject,
     QgsRasterLayer,
@@ -32,101 +34,128 @@ from qgis.core import (
     QgsUnitTypes,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtCore import QSize, Qt
 from qgis.PyQt.QtGui import QColor, QFont
 
-sys.path.insert(0, os.environ["QGIS_PLUGINPATH"])
-from lwganet_qgis.lwganet_qgis.styles import CLASS_FIELD, ClassPolygons
-from lwganet_qgis.model_runner.contract.model_card import find_cards
-
-PIXELS_WIDE, DPI, COLOURS = 1400, 130, 128
+PIXELS_WIDE, DPI, QUALITY = 1400, 130, 82
 FONT = "DejaVu Sans"
-PANEL, MARGIN = 58.0, 5.0  # millimetres
+PANEL, MARGIN, GAP, CAPTION = 58.0, 5.0, 2.0, 8.0  # millimetres
 MILLIMETRES_WIDE = PIXELS_WIDE / DPI * 25.4
 BAR_LENGTHS = [digit * 10**power for power in range(-1, 6) for digit in (1, 2, 5)]
 
 
-def main(raster_path: str, layer_path: str, output: Path) -> None:
+def main(output: Path, heading: str, panels: list[tuple[str, list[str]]]) -> None:
     """Write the picture."""
-    raster, objects = QgsRasterLayer(raster_path, "image"), QgsVectorLayer(layer_path, "Detected objects", "ogr")
-    for layer, path in ((raster, raster_path), (objects, layer_path)):
-        if not layer.isValid():
-            sys.exit(f"error: {path} cannot be opened as a layer.")
-    counts = Counter(feature[CLASS_FIELD] for feature in objects.getFeatures())
-    style_with_counts(objects, counts)
+    maps = [(caption, [open_layer(path) for path in paths]) for caption, paths in panels]
+    image, result = maps[0][1][0], maps[-1][1][-1]
+    if isinstance(result, QgsVectorLayer):
+        tell_counts(result)
     project = QgsProject.instance()
-    project.setCrs(raster.crs())
-    project.addMapLayers([raster, objects])
-    layout = map_sheet(project, raster, objects)
-    image = QgsLayoutExporter(layout).renderPageToImage(0, QSize(), DPI)
-    image.save(str(output))
-    drawn = [category.symbol().color() for category in objects.renderer().categories()]
-    reduce_colours(output, [QColor("white"), QColor("black"), *drawn])
+    project.setCrs(image.crs())
+    project.addMapLayers([layer for _, layers in maps for layer in layers])
+    layout = map_sheet(project, heading, maps, image.extent(), result)
+    QgsLayoutExporter(layout).renderPageToImage(0, QSize(), DPI).save(str(output), quality=QUALITY)
 
 
-def style_with_counts(objects: QgsVectorLayer, counts: Counter) -> None:
-    """Give the layer the plugin's style, and its legend the number of objects of each class."""
-    models = {feature["model"] for feature in objects.getFeatures()}
-    classes = {each.name: each for card in find_cards("detect") if card.id in models for each in card.classes}
-    found = tuple(classes[name] for name, _ in counts.most_common() if name in classes)
-    ClassPolygons("detections.qml", found).draw(objects)
-    renderer = objects.renderer()
-    for number, category in enumerate(renderer.categories()):
-        renderer.updateCategoryLabel(number, f"{category.value()}  ({counts[category.value()]})")
+def open_layer(path: str) -> QgsMapLayer:
+    """A raster, or the only layer of a GeoPackage."""
+    layer = QgsVectorLayer(path, path, "ogr") if path.endswith(".gpkg") else QgsRasterLayer(path, path)
+    if not layer.isValid():
+        sys.exit(f"error: {path} cannot be opened as a layer.")
+    return layer
 
 
-def map_sheet(project: QgsProject, raster: QgsRasterLayer, objects: QgsVectorLayer) -> QgsPrintLayout:
-    """A page with the map and, to its right, heading, legend and scale bar."""
-    extent = raster.extent()
-    map_width = MILLIMETRES_WIDE - PANEL
-    height = map_width * extent.height() / extent.width()
+def tell_counts(layer: QgsVectorLayer) -> None:
+    """Give the legend of a layer by class the number of features of each, the most frequent first."""
+    old = layer.renderer()
+    counts = Counter(feature[old.classAttribute()] for feature in layer.getFeatures())
+    renderer = QgsCategorizedSymbolRenderer(old.classAttribute())
+    for category in sorted(old.categories(), key=lambda each: -counts[each.value()]):
+        category.setLabel(f"{category.value()}  ({counts[category.value()]})")
+        renderer.addCategory(category)
+    layer.setRenderer(renderer)
+
+
+def map_sheet(
+    project: QgsProject,
+    heading: str,
+    maps: list[tuple[str, list[QgsMapLayer]]],
+    extent: QgsRectangle,
+    result: QgsMapLayer,
+) -> QgsPrintLayout:
+    """A page with the maps and, to their right, heading, legend and scale bar."""
+    left = MILLIMETRES_WIDE - PANEL
+    width = (left - GAP * (len(maps) - 1)) / len(maps)
+    height = width * extent.height() / extent.width()
     layout = QgsPrintLayout(project)
     layout.initializeDefaults()
     layout.pageCollection().page(0).setPageSize(QgsLayoutSize(MILLIMETRES_WIDE, height))
-    picture = QgsLayoutItemMap(layout)
-    place(picture, 0, 0, map_width, height)
-    picture.setLayers([objects, raster])
-    picture.setExtent(extent)
-    left = map_width + MARGIN
-    heading(layout, f"{objects.featureCount()} objects found", left)
-    add_legend(layout, objects, left)
-    add_scale_bar(layout, picture, extent, left, height)
+    for number, (caption, layers) in enumerate(maps):
+        x = number * (width + GAP)
+        picture = QgsLayoutItemMap(layout)
+        place(picture, x, 0, width, height)
+        picture.setLayers(layers[::-1])
+        picture.setExtent(extent)
+        if caption:
+            add_caption(layout, caption, x)
+    left += MARGIN
+    add_heading(layout, heading, left)
+    add_legend(layout, result, left)
+    add_scale_bar(layout, picture, extent.width() / width, left, height)
     return layout
 
 
 def place(item: QgsLayoutItem, x: float, y: float, width: float, height: float) -> None:
-    """Put an item on the page, in millimetres."""
+    """Put an item on its page, in millimetres."""
     item.layout().addLayoutItem(item)
     item.attemptMove(QgsLayoutPoint(x, y))
     item.attemptResize(QgsLayoutSize(width, height))
 
 
-def heading(layout: QgsPrintLayout, text: str, left: float) -> None:
-    """The line above the legend."""
+def add_caption(layout: QgsPrintLayout, text: str, left: float) -> None:
+    """What a map shows, in a white box in its corner."""
     label = QgsLayoutItemLabel(layout)
     label.setText(text)
+    label.setFont(QFont(FONT, 11, QFont.Weight.Bold))
+    label.setBackgroundEnabled(True)
+    label.setBackgroundColor(QColor("white"))
+    label.setHAlign(Qt.AlignmentFlag.AlignHCenter)
+    label.setVAlign(Qt.AlignmentFlag.AlignVCenter)
+    place(label, left, 0, label.sizeForText().width() + CAPTION / 2, CAPTION)
+
+
+def add_heading(layout: QgsPrintLayout, text: str, left: float) -> None:
+    """What was found, at the top of the right panel."""
+    label = QgsLayoutItemLabel(layout)
+    label.setText(text)
+    label.setHAlign(Qt.AlignmentFlag.AlignLeft)
     label.setFont(QFont(FONT, 12, QFont.Weight.Bold))
-    place(label, left, MARGIN, PANEL - 2 * MARGIN, 8)
+    place(label, left, MARGIN, PANEL - 2 * MARGIN, 16)
 
 
-def add_legend(layout: QgsPrintLayout, objects: QgsVectorLayer, left: float) -> None:
-    """The classes with their colours and counts."""
+def add_legend(layout: QgsPrintLayout, result: QgsMapLayer, left: float) -> None:
+    """The classes with their colours."""
     legend = QgsLayoutItemLegend(layout)
     legend.setAutoUpdateModel(False)
     root = legend.model().rootGroup()
-    for node in root.findLayers():
-        if node.layer() != objects:
-            root.removeLayer(node.layer())
-    QgsLegendRenderer.setNodeLegendStyle(root.findLayer(objects), QgsLegendStyle.Style.Hidden)
+    for each in root.findLayers():
+        if each.layer() != result:
+            root.removeLayer(each.layer())
+    node = root.findLayer(result)
+    QgsLegendRenderer.setNodeLegendStyle(node, QgsLegendStyle.Style.Hidden)
+    if isinstance(result, QgsRasterLayer):
+        drawn = [line for line, each in enumerate(result.renderer().classes(), 1) if each.color.alpha()]
+        QgsMapLayerLegendUtils.setLegendNodeOrder(node, drawn)  # without line 0, which names the band
+        legend.model().refreshLayerLegend(node)
     legend.setStyleFont(QgsLegendStyle.Style.SymbolLabel, QFont(FONT, 11))
     legend.setSymbolHeight(4.5)
-    place(legend, left - 2, MARGIN + 9, PANEL - 2 * MARGIN, 40)
+    place(legend, left - 2, MARGIN + 15, PANEL - 2 * MARGIN, 40)
 
 
 def add_scale_bar(
-    layout: QgsPrintLayout, picture: QgsLayoutItemMap, extent: QgsRectangle, left: float, bottom: float
+    layout: QgsPrintLayout, picture: QgsLayoutItemMap, metres_per_millimetre: float, left: float, bottom: float
 ) -> None:
-    """A bar of a round number of metres, as wide as the panel allows."""
+    """A bar of a round number of metres, as wide as the right panel allows."""
     bar = QgsLayoutItemScaleBar(layout)
     bar.setStyle("Single Box")
     bar.setLinkedMap(picture)
@@ -136,27 +165,14 @@ def add_scale_bar(
     bar.setNumberOfSegments(2)
     bar.setTextFormat(QgsTextFormat.fromQFont(QFont(FONT, 10)))
     place(bar, left - 2, bottom - 18, PANEL, 14)
-    metres = extent.width() * (PANEL - 4 * MARGIN) / (MILLIMETRES_WIDE - PANEL)
+    metres = metres_per_millimetre * (PANEL - 4 * MARGIN)
     bar.setUnitsPerSegment(max(length for length in BAR_LENGTHS if 2 * length <= metres))
 
 
-def reduce_colours(path: Path, exact: list[QColor]) -> None:
-    """Rewrite a picture with a palette, in which some colours are exact; it then has a third of its size."""
-    picture = gdal.Open(str(path))
-    red, green, blue = (picture.GetRasterBand(band) for band in (1, 2, 3))
-    palette = gdal.ColorTable()
-    gdal.ComputeMedianCutPCT(red, green, blue, COLOURS, palette)
-    for number, colour in enumerate(exact, COLOURS):
-        palette.SetColorEntry(number, colour.getRgb())
-    indexed = gdal.GetDriverByName("MEM").Create("", picture.RasterXSize, picture.RasterYSize)
-    indexed.GetRasterBand(1).SetRasterColorTable(palette)
-    gdal.DitherRGB2PCT(red, green, blue, indexed.GetRasterBand(1), palette)
-    gdal.GetDriverByName("PNG").CreateCopy(str(path), indexed, options=["ZLEVEL=9"])
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
     application = QgsApplication([], False)
     application.initQgis()
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    given = [panel.partition("=") for panel in sys.argv[3:]]
+    main(Path(sys.argv[1]), sys.argv[2], [(text, files.split("+")) for text, _, files in given])

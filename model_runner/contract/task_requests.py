@@ -100,6 +100,7 @@ class ChangeRequest:
     probability: Optional[str] = option("GeoTIFF to write with the probability of change", None)
     polygons: Optional[str] = option("GeoPackage to write with the changes' outlines", None)
     outlines: Outlines = field(default_factory=Outlines)
+    model_grid: bool = option("write on the model's grid; else the earlier raster's own pixels are kept", False)
     match_colours: bool = option("bring the later raster's brightness and contrast to the earlier one's", False)
     flips: bool = option("average over four mirrored views: a little better, four times as slow", False)
     tiling: Tiling = field(default_factory=Tiling)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.metrics.confusion import Agreement, agreement, confusion_matrix
-from model_runner.raster.geotiff import class_numbers, writing_geotiff
+from model_runner.raster.geotiff import class_numbers, writing_one_geotiff
 from model_runner.raster.working_grid import WorkingGrid
+from model_runner.report import Report
 from model_runner.reports.charts import bar_chart, legend
 from model_runner.reports.confusion import confusion_matrix_table
 from model_runner.reports.examples import Example, Gallery, example_sections
@@ -132,13 +133,14 @@ def outcome_numbers(found: np.ndarray, labels: np.ndarray, background: int | Non
     return outcomes
 
 
-def write_outcomes(path: Path, grid: WorkingGrid, outcomes: np.ndarray) -> None:
+def write_outcomes(path: Path, grid: WorkingGrid, outcomes: np.ndarray, report: Report) -> None:
     """Write the outcomes (h, w) of a whole image as a GeoTIFF.
 
     Raises:
+        Cancelled: the user asked to stop.
         InputError: the file cannot be written.
     """
-    with writing_geotiff(path, grid, OUTCOME_NUMBERS) as raster:
+    with writing_one_geotiff(path, grid, OUTCOME_NUMBERS, report.check_cancelled) as raster:
         raster.write(0, 0, outcomes)
 
 

@@ -86,6 +86,8 @@ class DetectionCollector:
             keep &= torch.isin(prediction.labels, self._labels)
         found = prediction.only(keep)
         found = found.only(_centres_are_valid(found.boxes, torch.from_numpy(pixels.valid)))
+        if not len(found.scores):  # of a large raster nearly all tiles are empty, and even empty tensors add up
+            return
         offset = torch.tensor([tile.x, tile.y, 0, 0, 0], dtype=torch.float64)
         self._cut.append(touches_inner_edge(found.boxes, tile))
         self._found.append(found._replace(boxes=(found.boxes.double() + offset)))

@@ -2,7 +2,7 @@
 """Rasters opened as a model wants to see them: their bands, and a ground resolution at which it works."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +41,7 @@ def open_for_model(
     refuse_bands(request.bands, card)
     if request.resolution and card.resolution and not knows(card.resolution, request.resolution):
         report.log(
-            "warning", f"{known_range(card)}; you chose {request.resolution:g} m: do not expect it to find anything."
+            "warning", f"{known_range(card)}; you chose {request.resolution:g} m: its results will hardly be right."
         )
     resolution = request.resolution or automatic_resolution(request, card, report, within)
     with open_at(request, card, resolution, report, within) as source:
@@ -62,18 +62,7 @@ def open_at(
         InputError: bands, extent, mask, resolution or the other raster do not fit raster or model.
         UnreadableRaster: GDAL cannot read it.
     """
-    with open_source(
-        request.path,
-        band_count=len(card.bands),
-        bands=request.bands,
-        extent=request.extent,
-        extent_crs=request.extent_crs,
-        mask=request.mask,
-        resolution=resolution,
-        percentiles=card.stretch_percentiles,
-        limits=card.stretch_limits,
-        within=within,
-    ) as source:
+    with _opened(request, card, resolution, within) as source:
         _tell_warnings(source, report)
         metres = source.grid.metres_per_pixel
         scale = f"{metres:.3g} m a pixel" if metres else "unknown ground resolution"
@@ -94,13 +83,7 @@ def open_pair_for_model(
     after_bands = request.after_bands or request.before.bands
     refuse_bands(after_bands, card)
     with (
-        open_source(
-            request.after,
-            band_count=len(card.bands),
-            bands=after_bands,
-            percentiles=card.stretch_percentiles,
-            limits=card.stretch_limits,
-        ) as after,
+        _opened(SourceRequest(request.after, after_bands), card) as after,
         open_for_model(request.before, card, report, within=after.native) as before,
     ):
         _tell_warnings(after, report)
@@ -123,29 +106,26 @@ def refuse_bands(bands: Sequence[int], card: ModelCard) -> None:
         raise InputError(refusal)
 
 
-def _tell_warnings(source: RasterSource, report: Report) -> None:
-    for warning in source.warnings:
-        report.log("warning", warning)
-
-
-@contextmanager
-def open_own_pixels(request: SourceRequest, card: ModelCard, within: NamedGrid | None = None) -> Iterator[RasterSource]:
-    """Open the raster of a request on its own pixels, where ``open_for_model`` looks.
-
-    Raises:
-        InputError: as ``open_for_model``.
-        UnreadableRaster: GDAL cannot read it.
-    """
-    with open_source(
+def _opened(
+    request: SourceRequest, card: ModelCard, resolution: float | None = None, within: NamedGrid | None = None
+) -> AbstractContextManager[RasterSource]:
+    return open_source(
         request.path,
         band_count=len(card.bands),
         bands=request.bands,
         extent=request.extent,
         extent_crs=request.extent_crs,
         mask=request.mask,
+        resolution=resolution,
+        percentiles=card.stretch_percentiles,
+        limits=card.stretch_limits,
         within=within,
-    ) as source:
-        yield source
+    )
+
+
+def _tell_warnings(source: RasterSource, report: Report) -> None:
+    for warning in source.warnings:
+        report.log("warning", warning)
 
 
 def automatic_resolution(
@@ -157,7 +137,7 @@ def automatic_resolution(
     coarser one stays as it is, with a warning: details that are not there cannot be had. Pixels that are no squares
     on the ground, as those of geographic rasters far from the equator, become squares of their longer side.
     """
-    with open_own_pixels(replace(request, mask=None), card, within) as source:
+    with _opened(replace(request, mask=None), card, within=within) as source:
         sides = source.grid.metres_along_axes_at(source.grid.width / 2, source.grid.height / 2)
     if sides is None:
         return None
@@ -166,7 +146,7 @@ def automatic_resolution(
         report.log("info", f"{known_range(card)}; the raster's {metres:.3g} m are averaged to {known.best:g} m.")
         return known.best
     if known and not knows(known, metres):
-        report.log("warning", f"{known_range(card)}; the raster has {metres:.3g} m: do not expect it to find anything.")
+        report.log("warning", f"{known_range(card)}; the raster has {metres:.3g} m: its results will hardly be right.")
     if metres <= MOST_OBLONG * min(sides):
         return None
     report.log("info", f"The raster's pixels measure {sides[0]:.3g} x {sides[1]:.3g} m; they are made squares.")

@@ -7,6 +7,7 @@ from math import ceil, floor
 import numpy as np
 
 from model_runner.inference.blending import BAND_BYTES, Band
+from model_runner.raster.pair import RasterPair
 from model_runner.raster.resampling import AxisScale, weighted_means
 from model_runner.raster.source import RasterSource
 from model_runner.raster.working_grid import WorkingGrid
@@ -15,6 +16,19 @@ FAINT = 1e-3  # weight of a prediction for a working pixel without data, beside 
 
 # column, row, probabilities (C, h, w) and which pixels (h, w) have data
 TakePixels = Callable[[int, int, np.ndarray, np.ndarray], None]
+
+
+def place_pixels(
+    working: RasterSource | RasterPair, result: RasterSource | RasterPair, give_out: TakePixels
+) -> "WorkingPixels | OwnPixels":
+    """What brings bands to the pixels of a result.
+
+    Args:
+        working: what the network looks at.
+        result: the same, or its own pixels.
+        give_out: takes windows of the result that cover it once, each strip from top to bottom.
+    """
+    return WorkingPixels(give_out) if result is working else OwnPixels(working.grid, result, give_out)
 
 
 class WorkingPixels:
@@ -46,14 +60,14 @@ class OwnPixels:
 
     Args:
         working: the working grid.
-        own: the raster opened on its own pixels, over the same extent.
+        own: the raster, or the pair, on its own pixels over the same extent.
         give_out: takes windows of the result that cover it once, each strip from top to bottom.
 
     Attributes:
         margin: columns that the strips must share.
     """
 
-    def __init__(self, working: WorkingGrid, own: RasterSource, give_out: TakePixels) -> None:
+    def __init__(self, working: WorkingGrid, own: RasterSource | RasterPair, give_out: TakePixels) -> None:
         self._own = own
         self._working = working
         self._give_out = give_out

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,6 +52,12 @@ def find_classes(
     predict = segmenter(network, card, computer, flips)
     classes = len(card.classes)
     return map_probabilities(source, source.grid, classes, predict, card, computer, tiling, give_out, margin, report)
+
+
+def likeliest_classes(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The class of each pixel and its probability (h, w), from probabilities (classes, h, w)."""
+    highest, numbers = torch.from_numpy(probabilities).max(0)
+    return numbers.numpy(), highest.numpy()
 
 
 def segmenter(

@@ -6,7 +6,7 @@ Pixels go window by window into a file for the time being, from which GDAL makes
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio import DatasetReader
+from rasterio._err import CPLE_BaseError  # what rasterio.shutil lets through of GDAL
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from model_runner.errors import InputError
 from model_runner.raster.georeference import PIXEL_FRAME
+from model_runner.raster.stoppable import opened_stoppable
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.raster.writer import atomic
 
@@ -70,23 +72,46 @@ def rounded_probabilities(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def writing_geotiff(path: str | os.PathLike, grid: WorkingGrid, meaning: Meaning) -> Iterator["GeoTiffWriter"]:
-    """Yield what takes the pixels of a raster, which is at ``path``, whole, when the block ends well.
+def writing_geotiff(
+    unfinished: Path,
+    path: str | os.PathLike,
+    grid: WorkingGrid,
+    meaning: Meaning,
+    check_cancelled: Callable[[], None],
+) -> Iterator["GeoTiffWriter"]:
+    """Yield what takes the pixels of a raster, which is at ``unfinished``, whole, when the block ends well.
 
     Pixels that nobody writes have no data. The grid's map to the ground is kept exactly, rotation and shear included;
     what lies at (column, -row) without reference system is written without georeference, as it was read. The names
     of classes, for which a GeoTIFF has no place, go into the file ``.aux.xml`` beside it, where GDAL looks for them.
 
+    Args:
+        unfinished: of ``writer.atomic``, which puts the result into place.
+        path: where it will be; errors name it.
+        grid: of the pixels.
+        meaning: of their values.
+        check_cancelled: is called while the result is made at the end, which may take minutes; what it raises ends
+            that.
+
     Raises:
         InputError: the file cannot be written.
     """
-    with atomic(path) as unfinished, TemporaryDirectory(prefix=".unfinished-", dir=unfinished.parent) as folder:
+    with TemporaryDirectory(prefix=".unfinished-", dir=unfinished.parent) as folder:
         writer = GeoTiffWriter(Path(folder) / "windows.tif", path, grid, meaning)
         try:
             yield writer
         finally:
             writer.close()
-        writer.copy_cloud_optimised(unfinished)
+        writer.copy_cloud_optimised(unfinished, check_cancelled)
+
+
+@contextmanager
+def writing_one_geotiff(
+    path: str | os.PathLike, grid: WorkingGrid, meaning: Meaning, check_cancelled: Callable[[], None]
+) -> Iterator["GeoTiffWriter"]:
+    """``writing_geotiff`` of a raster that is put into place as soon as it is made."""
+    with atomic(path) as unfinished, writing_geotiff(unfinished, path, grid, meaning, check_cancelled) as writer:
+        yield writer
 
 
 class GeoTiffWriter:
@@ -156,15 +181,18 @@ class GeoTiffWriter:
         with saying_what_cannot_be_written(self._path):
             self._dataset.close()
 
-    def copy_cloud_optimised(self, target: Path) -> None:
-        """Make the result of what has been written.
+    def copy_cloud_optimised(self, target: Path, check_cancelled: Callable[[], None]) -> None:
+        """Make the result of what has been written; what ``check_cancelled`` raises ends that.
 
         Raises:
             InputError: the disk refuses.
         """
-        with saying_what_cannot_be_written(self._path):
+        with (
+            saying_what_cannot_be_written(self._path),
+            opened_stoppable(self._unfinished, check_cancelled) as written,
+        ):
             rasterio.shutil.copy(
-                self._unfinished,
+                written,
                 target,
                 driver="COG",
                 blocksize=BLOCK,
@@ -197,7 +225,7 @@ def saying_what_cannot_be_written(path: str | os.PathLike) -> Iterator[None]:
     try:
         with _without_warnings():
             yield
-    except (RasterioError, OSError) as error:
+    except (RasterioError, CPLE_BaseError, OSError) as error:
         raise InputError(f"{path} cannot be written: {' '.join(str(error.__cause__ or error).split())}") from error
 
 

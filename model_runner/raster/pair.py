@@ -9,7 +9,7 @@ import numpy as np
 from model_runner.raster.colour_matching import ColourMatch
 from model_runner.raster.overlap import in_frame_of
 from model_runner.raster.source import RasterSource, TileInput
-from model_runner.raster.tiling import Tile
+from model_runner.raster.tiling import Tile, lone_tile
 from model_runner.raster.warping import WarpedSource, lay_on_grid
 from model_runner.raster.working_grid import WorkingGrid
 
@@ -26,12 +26,15 @@ class PairInput(NamedTuple):
         return self.before.valid
 
 
-def pair_on_first_grid(before: RasterSource, after: RasterSource) -> "RasterPair":
+PIXELS_AT_ONCE = 2**22  # of which it is told whether they have data, to bound the memory
+
+
+def pair_on_first_grid(before: RasterSource, after: RasterSource | WarpedSource) -> "RasterPair":
     """A pair, read on the grid of ``before``.
 
     Args:
         before: the raster of the earlier date, opened ``within`` that of the later one.
-        after: the raster of the later date, opened with its own pixels.
+        after: the raster of the later date, whatever grid it lies on.
 
     Raises:
         InputError: they cannot be laid on each other.
@@ -62,6 +65,15 @@ class RasterPair:
         """The pair with the later date's colours brought to those of the earlier one."""
         return replace(self, match=match)
 
+    def on_own_pixels(self) -> "RasterPair":
+        """The pair on the earlier raster's own pixels over the same extent; it is open as long as this one.
+
+        Raises:
+            InputError: they cannot be laid on each other.
+        """
+        before = self.before.on_own_pixels()
+        return self if before is self.before else replace(pair_on_first_grid(before, self.after), match=self.match)
+
     def record(self) -> dict[str, Any]:
         """What the run record says of both rasters: plain values for JSON."""
         match = None if self.match is None else asdict(self.match)
@@ -85,3 +97,16 @@ class RasterPair:
         valid = before.valid & after.valid
         later = after.pixels if self.match is None else self.match.apply(after.pixels)
         return PairInput(TileInput(before.pixels * valid, valid), TileInput(later * valid, valid))
+
+    def read_valid(self, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """Which pixels (height, width) of a window have data at both dates, for a pair on the earlier one's own pixels.
+
+        Raises:
+            UnreadableRaster: a file is damaged.
+        """
+        valid = self.before.read_valid(x, y, width, height)
+        rows_at_once = max(1, PIXELS_AT_ONCE // width)
+        for start in range(0, height, rows_at_once):
+            part = valid[start : start + rows_at_once]
+            part &= self.after.read(lone_tile(x, y + start, width, len(part))).valid
+        return valid

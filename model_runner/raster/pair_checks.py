@@ -14,7 +14,7 @@ import numpy as np
 
 from model_runner.raster.grid_mapping import GridMapping
 from model_runner.raster.pair import PairInput, RasterPair
-from model_runner.raster.tiling import Tile
+from model_runner.raster.tiling import Tile, lone_tile
 
 WINDOW = 256  # largest side of a window in pixels
 SMALLEST_WINDOW = 64
@@ -92,7 +92,7 @@ def sample_pair(pair: RasterPair) -> PairSample:
 def _spread_windows(width: int, height: int) -> Iterator[Tile]:
     side = min(WINDOW, max(SMALLEST_WINDOW, min(width, height) // 2))
     for y, x in product(_spread(height, side), _spread(width, side)):
-        yield Tile(0, 0, x, y, min(side, width), min(side, height), False, False, False, False)
+        yield lone_tile(x, y, min(side, width), min(side, height))
 
 
 def _spread(length: int, side: int) -> list[int]:

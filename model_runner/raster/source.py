@@ -22,8 +22,8 @@ from model_runner.raster.resampling import resample
 from model_runner.raster.scenes import Scene
 from model_runner.raster.stretch import Stretch, choose_stretch
 from model_runner.raster.tiling import Tile
-from model_runner.raster.working_grid import WorkingGrid
 
+OWN_PIXELS = (1.0, 1.0)  # how many of them, across and down, a pixel of the working grid covers
 SOURCE_PIXELS_AT_ONCE = 2**24  # that are averaged in one go, to bound the memory
 
 
@@ -32,6 +32,13 @@ class TileInput(NamedTuple):
 
     pixels: np.ndarray
     valid: np.ndarray
+
+
+def padded(pixels: np.ndarray, valid: np.ndarray, beyond: tuple[tuple[int, int], tuple[int, int]]) -> TileInput:
+    """A tile from what of it lies on a grid: so many rows and columns before and after it are 0 and not valid."""
+    if not np.any(beyond):  # most tiles lie within, and a copy costs nearly as much as reading them
+        return TileInput(pixels, valid)
+    return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
 
 
 @contextmanager
@@ -77,17 +84,16 @@ def open_source(
             window = window_of_extent(native, extent, extent_crs, path)
         if within is not None:
             window = shared_window(NamedGrid(native, path), window, within)
-        factors = (1.0, 1.0)
+        factors = OWN_PIXELS
         if resolution is not None:
             factors = factors_for_resolution(native, window, resolution, path)
-        grid = coarsen(native, window, factors)
         yield RasterSource(
             handles,
             choice,
             NamedGrid(native, path),
-            grid,
-            place_on_source(handles, window, factors),
-            None if mask is None else PolygonMask(mask, grid),
+            window,
+            factors,
+            mask,
             percentiles,
             tuple(limits),
             [*warnings, *choice.warnings],
@@ -110,22 +116,28 @@ class RasterSource:
         handles: Handles,
         choice: BandChoice,
         native: NamedGrid,
-        grid: WorkingGrid,
-        placement: Placement,
-        polygons: PolygonMask | None,
+        window: Window,
+        factors: tuple[float, float],
+        mask: str | None,
         percentiles: tuple[float, float],
         limits: tuple[tuple[float, float], ...],
         warnings: list[str],
     ) -> None:
         self.native = native
-        self.grid = grid
         self.warnings = warnings
         self._handles = handles
         self._choice = choice
-        self._placement = placement
-        self._polygons = polygons
         self._percentiles = percentiles
         self._limits = limits
+        self._lie_on(window, factors, mask)
+
+    def _lie_on(self, window: Window, factors: tuple[float, float], mask: str | None) -> None:
+        """Take the grid over a window of own pixels, of which its pixels cover so many, and a mask's file."""
+        self.grid = coarsen(self.native.grid, window, factors)
+        self._window = window
+        self._mask = mask
+        self._placement = place_on_source(self._handles, window, factors)
+        self._polygons = None if mask is None else PolygonMask(mask, self.grid)
 
     @property
     def band_count(self) -> int:
@@ -155,11 +167,16 @@ class RasterSource:
             window: of the raster's own pixels, fractions too, where the grid lies.
             factors: how many own pixels, across and down, a pixel of the grid covers.
         """
+        return self._laid_on(window, factors, mask=None)
+
+    def on_own_pixels(self) -> "RasterSource":
+        """The same raster, with its mask, on its own pixels over the same extent; it is open as long as this one."""
+        return self if self.is_native else self._laid_on(self._window, OWN_PIXELS, self._mask)
+
+    def _laid_on(self, window: Window, factors: tuple[float, float], mask: str | None) -> "RasterSource":
         self._stretch  # noqa: B018 - found once for both
         other = copy.copy(self)
-        other.grid = coarsen(self.native.grid, window, factors)
-        other._placement = place_on_source(self._handles, window, factors)
-        other._polygons = None
+        other._lie_on(window, factors, mask)
         return other
 
     def has_data(self, tile: Tile) -> bool:
@@ -187,7 +204,7 @@ class RasterSource:
             valid &= self._polygons.inside(x, y, width, height)
             pixels[:, ~valid] = 0
         beyond = ((0, tile.height - height), (0, tile.width - width))
-        return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+        return padded(pixels, valid, beyond)
 
     @property
     def is_native(self) -> bool:
@@ -236,7 +253,7 @@ class RasterSource:
             valid &= self._polygons.inside(*window, shape=(height, width))
             pixels[:, ~valid] = 0
         beyond = ((y, side - down.stop), (x, side - across.stop))
-        return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+        return padded(pixels, valid, beyond)
 
     def _place(self, scene: Scene, side: int) -> Placement:
         return place_part(self._handles, self._placement, scene.x, scene.y, scene.width, scene.height, side)

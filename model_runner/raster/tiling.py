@@ -27,6 +27,11 @@ class Tile:
     inner_bottom: bool
 
 
+def lone_tile(x: int, y: int, width: int, height: int) -> Tile:
+    """A window of the working grid that is part of no plan, in working pixels."""
+    return Tile(0, 0, x, y, width, height, inner_left=False, inner_top=False, inner_right=False, inner_bottom=False)
+
+
 def plan_axis(length: int, tile_size: int, overlap: int) -> list[int]:
     """Where tiles begin along an axis of ``length`` pixels.
 

@@ -11,27 +11,31 @@ from model_runner.errors import InputError
 from model_runner.raster.grid_mapping import GridMapping
 from model_runner.raster.overlap import NamedGrid
 from model_runner.raster.resampling import ROUNDING, VALID_SHARE
-from model_runner.raster.source import RasterSource, TileInput
-from model_runner.raster.tiling import Tile
+from model_runner.raster.source import RasterSource, TileInput, padded
+from model_runner.raster.tiling import Tile, lone_tile
 from model_runner.raster.working_grid import WorkingGrid
 
 LOOKS_AVERAGING = (0.25, 0.75)  # places in a pixel, along each axis, whose mean stands for its area
 LOOKS_INTERPOLATING = (0.5,)
 
 
-def lay_on_grid(raster: RasterSource, native: WorkingGrid, grid: WorkingGrid) -> "RasterSource | WarpedSource":
+def lay_on_grid(
+    raster: "RasterSource | WarpedSource", native: WorkingGrid, grid: WorkingGrid
+) -> "RasterSource | WarpedSource":
     """A raster that is read on another grid; it stays open as long as ``raster``.
 
     Coarser pixels are averages by area, finer ones are interpolated linearly.
 
     Args:
-        raster: the raster, opened with its own pixels.
-        native: where these pixels lie in the frame of ``grid``.
+        raster: the raster, whatever grid it lies on.
+        native: where its own pixels lie in the frame of ``grid``.
         grid: the grid to read on.
 
     Raises:
         InputError: there is no way from the grid's middle to the raster.
     """
+    if isinstance(raster, WarpedSource):
+        raster = raster.raster
     mapping = GridMapping(grid, native)
     along_axes = mapping.along_axes
     if along_axes is not None:
@@ -110,7 +114,7 @@ class WarpedSource:
         *sums, share = np.moveaxis(total, -1, 0)
         valid = share >= VALID_SHARE - ROUNDING
         pixels = np.stack(sums) / np.where(valid, share, 1) * valid
-        return TileInput(np.pad(pixels, ((0, 0), *beyond)), np.pad(valid, beyond))
+        return padded(pixels, valid, beyond)
 
     def _clip(self, tile: Tile) -> tuple[int, int, int, int]:
         """x, y, width and height of the part of a tile that lies on the grid."""
@@ -129,7 +133,7 @@ class WarpedSource:
         width, height = (last - first).tolist()
         if width <= 0 or height <= 0:
             return None
-        return Tile(0, 0, *first.tolist(), width, height, False, False, False, False)
+        return lone_tile(*first.tolist(), width, height)
 
 
 def _sticks_out(window: Window, grid: WorkingGrid) -> bool:

@@ -1,35 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Give every pixel of a raster a class and write them as a raster, with outlines and areas by class."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import SegmentRequest
 from model_runner.features import regions_to_frame, write_vector
 from model_runner.inference.computing import choose_computer
-from model_runner.inference.opening import open_for_model, open_own_pixels
-from model_runner.inference.placing import OwnPixels, WorkingPixels
-from model_runner.inference.segmenting import find_classes
+from model_runner.inference.opening import open_for_model
+from model_runner.inference.placing import place_pixels
+from model_runner.inference.segmenting import find_classes, likeliest_classes
 from model_runner.model_store.loaded import loaded_model
 from model_runner.raster.areas import AreaTable
-from model_runner.raster.geotiff import (
-    NO_CLASS,
-    GeoTiffWriter,
-    class_numbers,
-    probabilities,
-    rounded_probabilities,
-    writing_geotiff,
-)
+from model_runner.raster.geotiff import class_numbers, probabilities, writing_geotiff
 from model_runner.raster.regions import outline_regions
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.report import Report
+from model_runner.tasks.class_maps import ClassMaps
 from model_runner.tasks.run_record import Run
 
 
@@ -51,19 +44,18 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
     computer = choose_computer(request.compute, report)
     card, network = loaded_model(request.model, "segment", computer.device)
     with ExitStack() as opened:
+        unfinished = {name: opened.enter_context(atomic(path)) for name, path in files.items()}
         source = opened.enter_context(open_for_model(request.source, card, report))
-        on_model_grid = request.model_grid or source.is_native
-        own = None if on_model_grid else opened.enter_context(open_own_pixels(request.source, card))
-        outlines = opened.enter_context(atomic(request.polygons)) if request.polygons else None
-        maps = _Maps(request, card, source.grid if own is None else own.grid, opened)
-        pixels = WorkingPixels(maps.write) if own is None else OwnPixels(source.grid, own, maps.write)
+        result = source if request.model_grid else source.on_own_pixels()
+        maps = _open_maps(request, unfinished, card, result.grid, opened, report)
+        pixels = place_pixels(source, result, maps.write)
         throughput = find_classes(
             source, network, card, computer, request.tiling, request.flips, pixels.take, pixels.margin, report
         )
-        numbers = maps.table_by_class(card.class_names)
-        if outlines is not None:
+        numbers = _table_by_class(card.class_names, maps.areas)
+        if request.polygons:
             report.check_cancelled()
-            numbers["count"] = _write_outlines(outlines, request, card, maps, run.id)
+            numbers["count"] = _write_outlines(unfinished["polygons"], request, card, maps, result.grid, run.id)
         report.check_cancelled()
         raster = source.record()
 
@@ -72,41 +64,39 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
     return run.finish(request, card, computer, throughput, files, numbers, raster=raster)
 
 
-class _Maps:
-    """The rasters of classes and, if it is wanted, of confidence; and the table of areas."""
-
-    def __init__(self, request: SegmentRequest, card: ModelCard, grid: WorkingGrid, opened: ExitStack) -> None:
-        self.grid = grid
-        self.areas = AreaTable(grid, len(card.classes))
-        classes = class_numbers("class", [(each.name, each.colour) for each in card.classes])
-        self.classes = opened.enter_context(writing_geotiff(request.output, grid, classes))
-        self._confidence: GeoTiffWriter | None = None
-        if request.confidence:
-            meaning = probabilities("probability of the pixel's class")
-            self._confidence = opened.enter_context(writing_geotiff(request.confidence, grid, meaning))
-
-    def write(self, x: int, y: int, probabilities_of_classes: np.ndarray, valid: np.ndarray) -> None:
-        """Write a window from probabilities (classes, h, w) and which pixels (h, w) have data."""
-        highest, numbers = (each.numpy() for each in torch.from_numpy(probabilities_of_classes).max(0))
-        numbers = np.where(valid, numbers, NO_CLASS).astype(np.uint8)
-        self.classes.write(x, y, numbers)
-        self.areas.add(x, y, numbers)
-        if self._confidence is not None:
-            self._confidence.write(x, y, rounded_probabilities(highest, valid))
-
-    def table_by_class(self, names: tuple[str, ...]) -> dict[str, float]:
-        """The numbers of the result: square metres and pixels by class."""
-        return {
-            **{f"area_m2_{name}": round(float(area), 3) for name, area in zip(names, self.areas.areas, strict=True)},
-            **{f"pixels_{name}": int(count) for name, count in zip(names, self.areas.pixels, strict=True)},
-        }
+def _open_maps(
+    request: SegmentRequest,
+    unfinished: Mapping[str, Path],
+    card: ModelCard,
+    grid: WorkingGrid,
+    opened: ExitStack,
+    report: Report,
+) -> ClassMaps:
+    writing = partial(writing_geotiff, grid=grid, check_cancelled=report.check_cancelled)
+    meaning = class_numbers("class", [(each.name, each.colour) for each in card.classes])
+    classes = opened.enter_context(writing(unfinished["classes"], request.output, meaning=meaning))
+    confidence = None
+    if request.confidence:
+        meaning = probabilities("probability of the pixel's class")
+        confidence = opened.enter_context(writing(unfinished["confidence"], request.confidence, meaning=meaning))
+    return ClassMaps(likeliest_classes, classes, confidence, AreaTable(grid, len(card.classes)))
 
 
-def _write_outlines(path: Path, request: SegmentRequest, card: ModelCard, maps: _Maps, run_id: str) -> int:
+def _table_by_class(names: tuple[str, ...], table: AreaTable) -> dict[str, float]:
+    """The numbers of the result: square metres and pixels by class."""
+    return {
+        **{f"area_m2_{name}": round(float(area), 3) for name, area in zip(names, table.areas, strict=True)},
+        **{f"pixels_{name}": int(count) for name, count in zip(names, table.pixels, strict=True)},
+    }
+
+
+def _write_outlines(
+    path: Path, request: SegmentRequest, card: ModelCard, maps: ClassMaps, grid: WorkingGrid, run_id: str
+) -> int:
     """Write the polygons and tell how many there are."""
     with maps.classes.reading_back() as dataset:
-        regions = outline_regions(dataset, maps.grid, **asdict(request.outlines))
-    frame = regions_to_frame(regions.polygons, regions.numbers, maps.grid, card.class_names, card.id, run_id)
+        regions = outline_regions(dataset, grid, **asdict(request.outlines))
+    frame = regions_to_frame(regions.polygons, regions.numbers, grid, card.class_names, card.id, run_id)
     write_vector(path, frame, Path(request.polygons).stem)
     return len(frame)
 

@@ -28,6 +28,7 @@ from model_runner.training.datasets.maps import open_masks, open_pairs
 from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SceneDataset
 from model_runner.training.log_file import Column, Course, read_course
+from model_runner.training.pixel_statistics import pixels_of
 
 PAGE, EXAMPLES = "report.html", "examples"
 SHOWN = 8  # validation images
@@ -174,13 +175,18 @@ def count_labels(card: ModelCard, folder: Path, split: str) -> list[int]:
     """How many objects, pixels or scenes of each class a split labels."""
     count = len(card.classes)
     if card.task == "classify":
-        labels = SceneDataset(folder, split, card.class_names).labels
+        labels = SceneDataset(folder, split, card.class_names, pixels_of(card)).labels
         return torch.bincount(torch.tensor(labels), minlength=count).tolist()
     if card.task == "detect":
-        objects = ObjectDataset(folder, split, card.class_names)
+        objects = ObjectDataset(folder, split, card.class_names, pixels=pixels_of(card))
         labels = (objects.labelled_objects(number)[1] for number in range(len(objects)))
     else:
-        maps = open_pairs(folder, split) if card.task == "change" else open_masks(folder, split, card.class_names)
+        seen = pixels_of(card)
+        maps = (
+            open_pairs(folder, split, seen)
+            if card.task == "change"
+            else open_masks(folder, split, card.class_names, seen)
+        )
         labels = (maps.read_labels(number).flatten() for number in range(len(maps)))
     total = torch.zeros(count, dtype=torch.int64)
     for each in labels:

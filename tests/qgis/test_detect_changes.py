@@ -12,7 +12,7 @@ def test_only_the_two_images_are_needed(change, fake_runner, raster, later):
     assert (request["model"], request["output"]) == ("change-demo-l0", results["OUTPUT"])
     assert request["threshold"] is request["probability"] is request["polygons"] is None
     assert request["after_bands"] == []
-    assert request["match_colours"] is request["flips"] is False
+    assert request["match_colours"] is request["flips"] is request["model_grid"] is False
 
 
 def test_every_value_reaches_the_runner(change, fake_runner):
@@ -22,6 +22,7 @@ def test_every_value_reaches_the_runner(change, fake_runner):
         THRESHOLD=0.0,
         MATCH_COLOURS=True,
         FLIPS=True,
+        MODEL_GRID=True,
         RESOLUTION=2,
         POLYGONS="memory:",
         MINIMUM_AREA=20,
@@ -31,7 +32,7 @@ def test_every_value_reaches_the_runner(change, fake_runner):
     assert (request["before"]["bands"], request["after_bands"]) == ([3, 2, 1], [1, 3, 2])
     assert request["before"]["resolution"] == 2
     assert request["threshold"] == 0
-    assert request["match_colours"] is request["flips"] is True
+    assert request["match_colours"] is request["flips"] is request["model_grid"] is True
     assert request["outlines"]["minimum_area"] == 20
     assert request["tiling"]["tile_size"] == 256
 
@@ -117,6 +118,6 @@ def test_the_form_is_the_public_one(change):
     folded = QgsProcessingParameterDefinition.Flag.FlagAdvanced
     public = "BEFORE AFTER MODEL THRESHOLD EXTENT MASK BANDS AFTER_BANDS RESOLUTION DEVICE OUTPUT PROBABILITY POLYGONS"
     assert {each.name() for each in definitions if not each.flags() & folded} == {*public.split()}
-    assert {each.name() for each in definitions if each.flags() & folded} == {
-        *"TILE_SIZE OVERLAP BATCH_SIZE PRECISION FLIPS MATCH_COLOURS MINIMUM_AREA FILL_HOLES SIMPLIFY".split()
-    }
+    advanced = "TILE_SIZE OVERLAP BATCH_SIZE PRECISION FLIPS MODEL_GRID MATCH_COLOURS"
+    outlines = "MINIMUM_AREA FILL_HOLES SIMPLIFY"
+    assert {each.name() for each in definitions if each.flags() & folded} == {*advanced.split(), *outlines.split()}

@@ -42,6 +42,7 @@ ALLOWED = {
             "model_runner.evaluation",
             "model_runner.reports",
             "model_runner.training.datasets",
+            "model_runner.training.pixel_statistics",
             "model_runner.metrics",
             "model_runner.inference",
             "model_runner.features",

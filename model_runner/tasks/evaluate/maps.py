@@ -1,33 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Networks that label each pixel, measured over whole images: tile by tile where these are larger than a tile."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
+from model_runner.evaluation.images import MapFinder, finds_changes, finds_classes, map_of, open_image, picture
 from model_runner.evaluation.maps import MapTally, segmentation_totals, write_outcomes
 from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import Computer
-from model_runner.inference.prepare import prepare
 from model_runner.metrics.confusion import agreement
-from model_runner.raster.source import open_source
-from model_runner.raster.tiling import plan_tiles
 from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
-from model_runner.tasks.evaluate.objects import picture
-from model_runner.training.datasets.maps import MapDataset, open_masks, open_pairs
+from model_runner.training.datasets.maps import IGNORED, MapDataset, open_masks, open_pairs
 from model_runner.training.pixel_statistics import pixels_of
-from model_runner.training.recipes.change import change_figures, change_probability
+from model_runner.training.recipes.change import change_figures
 
 OUTCOMES_FOLDER = "outcomes"
 UNCHANGED = 0
@@ -43,12 +37,9 @@ def measure_segmentation(
         Cancelled: the user asked to stop.
     """
 
-    def predict(images: list[Tensor]) -> Tensor:
-        return network(*images)[0].argmax(0)
-
     samples = open_masks(Path(request.data), request.split, card.class_names, pixels_of(card))
     tally = MapTally(card, None, Gallery())
-    _look_at_all(samples, predict, card, computer, tally, folder, report)
+    _look_at_all(samples, finds_classes(network, card, computer), card, tally, folder, report)
     return measured_segmentation(tally, card, {"images": len(samples)}, {"outcomes": OUTCOMES_FOLDER})
 
 
@@ -63,12 +54,9 @@ def measure_change(
     """
     threshold = card.threshold if request.threshold is None else request.threshold
 
-    def predict(images: list[Tensor]) -> Tensor:
-        return change_probability(network(*images))[0] >= threshold
-
     samples = open_pairs(Path(request.data), request.split, pixels_of(card))
     tally = MapTally(card, UNCHANGED, Gallery())
-    _look_at_all(samples, predict, card, computer, tally, folder, report)
+    _look_at_all(samples, finds_changes(network, card, computer, threshold), card, tally, folder, report)
     facts = {"images": len(samples), "threshold": threshold}
     return measured_change(tally, card, facts, {"outcomes": OUTCOMES_FOLDER})
 
@@ -95,49 +83,21 @@ def measured_change(tally: MapTally, card: ModelCard, facts: dict[str, Any], fil
     return Measured(figures, ("F1", "IoU", "kappa"), tally.sections(), files)
 
 
-@torch.inference_mode()
 def _look_at_all(
-    samples: MapDataset,
-    predict: Callable[[list[Tensor]], Tensor],
-    card: ModelCard,
-    computer: Computer,
-    tally: MapTally,
-    folder: Path,
-    report: Report,
+    samples: MapDataset, finder: MapFinder, card: ModelCard, tally: MapTally, folder: Path, report: Report
 ) -> None:
-    """Tally all images and write their outcomes; ``predict`` gives class numbers (h, w) for the dates of a tile."""
+    """Tally all images and write their outcomes; pixels without data, for which users get no class, do not count."""
     (folder / OUTCOMES_FOLDER).mkdir()
     for number, paths in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
-        with torch.autocast(computer.device.type, computer.precision, computer.precision is not torch.float32):
-            found = _whole_map(paths, predict, card, computer)
-        outcomes = tally.add(paths[0].name, found, samples.read_labels(number), partial(_pictures, paths))
-        with open_source(str(paths[0]), band_count=len(card.bands)) as source:
-            write_outcomes(folder / OUTCOMES_FOLDER / f"{paths[0].stem}.tif", source.grid, outcomes)
+        found, has_data = map_of(paths, card, finder)
+        labels = samples.read_labels(number).where(torch.from_numpy(has_data), IGNORED)
+        outcomes = tally.add(paths[0].name, torch.from_numpy(found), labels, partial(_pictures, paths, card))
+        with open_image(paths[0], card) as source:
+            write_outcomes(folder / OUTCOMES_FOLDER / f"{paths[0].stem}.tif", source.grid, outcomes, report)
     report.progress("images", len(samples), len(samples))
 
 
-def _pictures(paths: tuple[Path, ...]) -> list[np.ndarray]:
-    return [picture(path) for path in paths]
-
-
-def _whole_map(
-    paths: tuple[Path, ...], predict: Callable[[list[Tensor]], Tensor], card: ModelCard, computer: Computer
-) -> Tensor:
-    """Class numbers uint8 (h, w) of an image; in the overlap of tiles each has the half that is nearer to it."""
-    with ExitStack() as opened:
-        dates = [
-            opened.enter_context(open_source(str(path), band_count=len(card.bands), limits=card.stretch_limits))
-            for path in paths
-        ]
-        width, height = dates[0].grid.width, dates[0].grid.height
-        whole = torch.empty(height, width, dtype=torch.uint8)
-        overlap = min(card.overlap, card.tile_size // 2)
-        for tile in plan_tiles(width, height, card.tile_size, overlap):
-            tile = replace(tile, width=min(tile.width, width), height=min(tile.height, height))
-            found = predict([prepare([date.read(tile)], card, computer.device) for date in dates])
-            left, top = overlap // 2 * tile.inner_left, overlap // 2 * tile.inner_top
-            part = found[top : tile.height, left : tile.width]
-            whole[tile.y + top : tile.y + tile.height, tile.x + left : tile.x + tile.width] = part.cpu()
-    return whole
+def _pictures(paths: tuple[Path, ...], card: ModelCard) -> list[np.ndarray]:
+    return [picture(path, card) for path in paths]

@@ -4,21 +4,19 @@
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest, Tiling
+from model_runner.evaluation.images import open_image, picture
 from model_runner.evaluation.measured import Measured
 from model_runner.evaluation.objects import ObjectTally, Truth
 from model_runner.features import write_vector
 from model_runner.inference.computing import Computer
 from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector
-from model_runner.raster.source import open_source
 from model_runner.report import Report
 from model_runner.reports.examples import Gallery
-from model_runner.training.datasets.images import read_image
 from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.pixel_statistics import pixels_of
 
@@ -43,11 +41,11 @@ def measure_objects(
         report.check_cancelled()
         report.progress("images", number, len(samples))
         collector = DetectionCollector(lowest, card.merge_iou)
-        with open_source(str(path), band_count=len(card.bands), limits=card.stretch_limits) as source:
+        with open_image(path, card) as source:
             found, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
         truth = Truth(*samples.labelled_objects(number))
         errors = tally.add(path.name, found, truth, source.grid)
-        tally.offer(path.name, partial(picture, path), found, truth, errors)
+        tally.offer(path.name, partial(picture, path, card), found, truth, errors)
     report.progress("images", len(samples), len(samples))
     return measured_objects(tally, lowest, folder)
 
@@ -62,8 +60,3 @@ def measured_objects(tally: ObjectTally, lowest: float, folder: Path) -> Measure
     write_vector(folder / LAYER, tally.outcomes(), "outcomes")
     figures = {**tally.figures(), "threshold": lowest}
     return Measured(figures, MAIN, tally.sections(), {"outcomes": LAYER})
-
-
-def picture(path: Path) -> np.ndarray:
-    """An image uint8 (h, w, 3)."""
-    return read_image(path).permute(1, 2, 0).numpy()

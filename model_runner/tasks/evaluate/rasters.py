@@ -23,16 +23,15 @@ from model_runner.evaluation.objects import Errors, ObjectTally, Truth
 from model_runner.evaluation.reference import open_reference_map, read_labelled
 from model_runner.evaluation.scenes import SceneTally
 from model_runner.features import write_vector, zones_to_frame
-from model_runner.inference.changing import change_finder
+from model_runner.inference.changing import find_changes
 from model_runner.inference.computing import Computer
 from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector, Detections
 from model_runner.inference.opening import open_at, open_for_model, open_pair_for_model
 from model_runner.inference.placing import WorkingPixels
-from model_runner.inference.probability_maps import map_probabilities
 from model_runner.inference.scenes import RasterScenes, classify_scenes, warn_of_scale
 from model_runner.inference.segmenting import find_classes
-from model_runner.raster.geotiff import NO_CLASS, GeoTiffWriter, class_numbers, writing_geotiff
+from model_runner.raster.geotiff import NO_CLASS, GeoTiffWriter, class_numbers, writing_one_geotiff
 from model_runner.raster.pixels import split_window
 from model_runner.raster.scenes import Scene, square_scenes
 from model_runner.raster.source import RasterSource, TileInput
@@ -91,7 +90,7 @@ def measure_raster_segmentation(
         Cancelled: the user asked to stop.
     """
     with open_for_model(_source(request), card, report) as source:
-        with _writing_found(folder, source.grid, card) as written:
+        with _writing_found(folder, source.grid, card, report) as written:
 
             def write(x: int, y: int, probabilities: np.ndarray, valid: np.ndarray) -> None:
                 written.write(x, y, np.where(valid, probabilities.argmax(0), NO_CLASS).astype(np.uint8))
@@ -114,14 +113,13 @@ def measure_raster_change(
     threshold = card.threshold if request.threshold is None else request.threshold
     wanted = ChangeRequest(_source(request), request.after, str(folder / FOUND), request.model)
     with open_pair_for_model(wanted, card, report) as (pair, _):
-        with _writing_found(folder, pair.grid, card) as written:
+        with _writing_found(folder, pair.grid, card, report) as written:
 
             def write(x: int, y: int, probabilities: np.ndarray, valid: np.ndarray) -> None:
                 written.write(x, y, np.where(valid, probabilities[0] >= threshold, NO_CLASS).astype(np.uint8))
 
             pixels = WorkingPixels(write)
-            predict = change_finder(network, card, computer, False)
-            map_probabilities(pair, pair.grid, 1, predict, card, computer, Tiling(), pixels.take, pixels.margin, report)
+            find_changes(pair, network, card, computer, Tiling(), False, pixels.take, pixels.margin, report)
         tally = _compare(request, card, pair.grid, folder, lambda tile: _both_dates(pair.read(tile)), report)
     return measured_change(tally, card, {"threshold": threshold}, {"found": FOUND, "outcomes": OUTCOMES})
 
@@ -167,9 +165,11 @@ def _source(request: EvaluateRequest) -> SourceRequest:
     return SourceRequest(request.data, extent=request.extent, mask=request.area, resolution=request.resolution)
 
 
-def _writing_found(folder: Path, grid: WorkingGrid, card: ModelCard) -> AbstractContextManager[GeoTiffWriter]:
+def _writing_found(
+    folder: Path, grid: WorkingGrid, card: ModelCard, report: Report
+) -> AbstractContextManager[GeoTiffWriter]:
     meaning = class_numbers("class", [(each.name, each.colour) for each in card.classes])
-    return writing_geotiff(folder / FOUND, grid, meaning)
+    return writing_one_geotiff(folder / FOUND, grid, meaning, report.check_cancelled)
 
 
 def _compare(
@@ -184,7 +184,7 @@ def _compare(
     with (
         rasterio.open(folder / FOUND) as found,
         open_reference_map(request, card, grid) as reference,
-        writing_geotiff(folder / OUTCOMES, grid, OUTCOME_NUMBERS) as outcomes,
+        writing_one_geotiff(folder / OUTCOMES, grid, OUTCOME_NUMBERS, report.check_cancelled) as outcomes,
     ):
         tally = MapTally(card, reference.background, Gallery())
         windows = _windows(grid)

@@ -10,6 +10,7 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
+from model_runner.evaluation.images import picture
 from model_runner.evaluation.measured import Measured
 from model_runner.evaluation.scenes import SceneTally
 from model_runner.inference.computing import Computer
@@ -19,7 +20,6 @@ from model_runner.raster.source import TileInput
 from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
-from model_runner.tasks.evaluate.objects import picture
 from model_runner.training.datasets.scenes import MiddlesOfScenes, SceneDataset
 from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes import find_recipe
@@ -51,7 +51,7 @@ def measure_scenes(
         for number, probabilities in zip(numbers, logits.float().softmax(1).cpu(), strict=True):
             path = labelled.paths[number]
             name = f"{path.parent.name}/{path.name}"
-            tally.add(name, probabilities, labelled.labels[number], partial(picture, path))
+            tally.add(name, probabilities, labelled.labels[number], partial(picture, path, card))
     report.progress("images", len(samples), len(samples))
     return measured_scenes(tally, card, {})
 

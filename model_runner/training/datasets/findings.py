@@ -44,7 +44,7 @@ Tell = Callable[[Finding], None]
 KINDS: dict[str, Kind] = {
     "layout": Kind("No such dataset", "lay the folders out as the documentation of datasets shows", True),
     "unreadable": Kind("Files that cannot be read", "copy or export them anew, or take them out", True),
-    "pixels": Kind("Images with other pixels", "convert them to 8 bits, with the bands that the model wants", True),
+    "too_few_bands": Kind("Images with other bands", "give all images the bands that the model wants", True),
     "missing_pair": Kind("Files without their counterpart", "add the counterpart, or take the file out", True),
     "same_name": Kind("Images of the same name", "rename one of them and its labels", True),
     "size": Kind("Sizes that differ", "export images and labels anew, from one grid of pixels", True),

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import gc
 import math
 from dataclasses import dataclass
 
@@ -148,6 +149,29 @@ def test_scores_below_the_threshold_and_unwanted_classes_are_dropped():
     rows = [(20, 20, 10, 5, 0, 0.9, 0), (60, 20, 10, 5, 0, 0.9, 1), (90, 20, 10, 5, 0, 0.4, 1)]
     collector.add(tile, Valid(np.ones((128, 128), bool)), detections(*rows))
     assert collector.finish().boxes[:, 0].tolist() == [60]
+
+
+def test_tiles_without_detections_take_no_memory():
+    tiles = plan_tiles(1000, 1000, 128, 28)
+    collector = DetectionCollector(0.5, 0.1)
+
+    def tensors():
+        return sum(type(each) is torch.Tensor for each in gc.get_objects())
+
+    before = tensors()
+    for tile in tiles:
+        collector.add(tile, Valid(np.ones((128, 128), bool)), detections((60, 60, 10, 5, 0, 0.4, 0)))
+    assert len(tiles) == 100
+    assert tensors() < before + 10
+
+
+def test_what_is_kept_of_a_tile_is_no_larger_than_its_detections():
+    (tile,) = plan_tiles(128, 128, 128, 10)
+    collector = DetectionCollector(0.5, 0.1)
+    rows = [(60, 60, 10, 5, 0, 0.4 + 0.3 * (number == 7), 0) for number in range(2000)]
+    collector.add(tile, Valid(np.ones((128, 128), bool)), detections(*rows))
+    kept = [*collector._found[-1], collector._cut[-1]]
+    assert sum(each.untyped_storage().nbytes() for each in kept) <= 100
 
 
 def test_no_detections_are_a_result_too():

@@ -20,7 +20,7 @@ CARD = ModelCard(
     resolution=Resolution(0.2, 0.3, 0.6),
     licence=Licence("CC0-1.0"),
 )
-UNKNOWN = "do not expect it to find anything"
+UNKNOWN = "its results will hardly be right"
 
 
 class Lines(Report):

@@ -142,6 +142,20 @@ def test_only_what_both_have_is_looked_at(before, make_after):
     assert valid.mean() > 0.9
 
 
+def test_a_pair_on_coarser_pixels_knows_its_own_ones(before, make_after, monkeypatch):
+    monkeypatch.setattr("model_runner.raster.pair.PIXELS_AT_ONCE", 300)  # two rows or three
+    after = make_after(TURNED @ Affine.scale(0.3, -0.3), 200, 200, nodata=128)
+    extent = (400_004, 5_799_960, 400_055, 5_799_998)
+    with opened(before, after, extent=extent) as native, opened(before, after, extent=extent, resolution=1.3) as pair:
+        own = pair.on_own_pixels()
+        assert own.grid == native.grid
+        assert own.on_own_pixels() is own
+        _, _, expected = read_whole(native)
+        assert 0.1 < expected.mean() < 0.99
+        np.testing.assert_array_equal(own.read_valid(0, 0, own.grid.width, own.grid.height), expected)
+        np.testing.assert_array_equal(own.read_valid(30, 11, 20, 9), expected[11:20, 30:50])
+
+
 def test_nodata_of_either_date_hides_a_pixel(make_raster):
     pixels = seen(GROUND).astype(np.uint8).clip(1)
     first, second = pixels.copy(), pixels.copy()

@@ -51,6 +51,11 @@ def difference(monkeypatch):
     monkeypatch.setattr(task, "loaded_model", lambda *_: (card_of(), Difference()))
 
 
+def read_bands(path):
+    with rasterio.open(path) as dataset:
+        return dataset.read()
+
+
 class Lines(Report):
     def __init__(self):
         self.warnings = []
@@ -139,8 +144,7 @@ def test_a_part_is_the_crop_of_the_whole(pair, run):
 
 @pytest.mark.usefixtures("difference")
 def test_pixels_without_data_at_either_date_have_none_in_the_result(pair, make_raster, run):
-    with rasterio.open(pair[0]) as dataset:
-        pixels = dataset.read()
+    pixels = read_bands(pair[0])
     pixels[:, :, :30] = 0
     after = make_raster("gaps.tif", pixels, nodata=0, transform=GROUND @ Affine.translation(15, 0))
     _, found, transform = run(pair[0], after)
@@ -148,6 +152,32 @@ def test_pixels_without_data_at_either_date_have_none_in_the_result(pair, make_r
     assert found.shape == (HEIGHT, WIDTH - 15)
     assert (found[:, :30] == 255).all()
     assert (found[:, 30:] != 255).all()
+
+
+@pytest.mark.usefixtures("difference")
+@pytest.mark.parametrize("metres", [0.9, 2.0])
+def test_work_on_coarser_pixels_gives_the_earlier_rasters_own_ones_back(pair, make_raster, run, metres, tmp_path):
+    gaps = np.zeros((2, HEIGHT, WIDTH), bool)
+    gaps[0, 130:150, 30:90] = gaps[1, :25, 201:] = True
+    before, after = (read_bands(path) for path in pair)
+    before[:, gaps[0]] = after[:, 10:, 20:][:, gaps[1]] = 0
+    before = make_raster("b.tif", before, nodata=0, transform=GROUND)
+    after = make_raster("a.tif", after, nodata=0, transform=GROUND @ Affine.translation(-20, -10))
+    polygons = str(tmp_path / "change.gpkg")
+    finished, found, transform = run(before, after, resolution=metres, polygons=polygons)
+    assert transform == GROUND
+    np.testing.assert_array_equal(found == 255, gaps.any(0))
+    expected = np.zeros((HEIGHT, WIDTH), bool)
+    expected[SQUARE] = True
+    assert ((found == 1) != expected).mean() < 0.01  # along the border of the square
+    assert finished.numbers["pixels_changed"] == (found == 1).sum()
+    assert pyogrio.read_dataframe(polygons)["area_m2"].sum() == pytest.approx(
+        finished.numbers["area_m2_changed"], rel=1e-4
+    )
+
+    _, coarse, transform = run(before, after, resolution=metres, model_grid=True)
+    assert coarse.shape == pytest.approx((HEIGHT * 0.5 / metres, WIDTH * 0.5 / metres), abs=1)
+    assert transform.a == pytest.approx(metres, rel=0.01)
 
 
 @pytest.mark.usefixtures("difference")
@@ -163,8 +193,7 @@ def test_rasters_without_a_pixel_in_common_that_has_data_are_told(pair, make_ras
 
 @pytest.mark.usefixtures("difference")
 def test_matched_colours_hide_a_change_of_light(pair, make_raster, run):
-    with rasterio.open(pair[0]) as dataset:
-        brighter = (dataset.read() * 1.6 + 60).astype(np.uint8)
+    brighter = (read_bands(pair[0]) * 1.6 + 60).astype(np.uint8)
     brighter = make_raster("brighter.tif", brighter, transform=GROUND)
     report = Lines()
     assert run(pair[0], brighter, report)[0].numbers["share_changed"] > 0.9

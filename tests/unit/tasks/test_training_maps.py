@@ -11,15 +11,24 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from model_runner.contract.model_card import Licence, ModelCard, ModelClass
-from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
-from model_runner.model_store.store import network_of, open_model, save_model
+from model_runner.contract.model_card import ModelCard, ModelClass
+from model_runner.contract.task_requests import (
+    ChangeRequest,
+    Compute,
+    EvaluateRequest,
+    FinetuneRequest,
+    RasterSource,
+    SegmentRequest,
+)
+from model_runner.model_store.store import open_model
 from model_runner.networks import build_network
 from model_runner.raster.source import open_source
 from model_runner.raster.tiling import Tile
 from model_runner.report import Report
+from model_runner.tasks.change import change
 from model_runner.tasks.evaluate import evaluate
 from model_runner.tasks.finetune import finetune
+from model_runner.tasks.segment import segment
 from model_runner.training.datasets.images import read_image
 from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes import find_recipe
@@ -161,29 +170,89 @@ def test_a_backbone_is_taken_from_any_network(request_of, tmp_path, form):
     torch.testing.assert_close(learnt, source.state_dict()[prefix + key], atol=1e-6, rtol=0)
 
 
+def measure(task, card, network, folder, tmp_path, monkeypatch):
+    """What ``evaluate`` says of a network that passes for the model of a card."""
+    monkeypatch.setattr("model_runner.tasks.evaluate.loaded_model", lambda *chosen: (card, network))
+    output = tmp_path / "report"
+    evaluate(EvaluateRequest(task, str(folder), str(output), "any", compute=Compute("cpu")), Report())
+    metrics = json.loads((output / "metrics.json").read_text())
+    names = card.class_names
+    return metrics, [[metrics["confusion"][row].get(column, 0) for column in names] for row in names]
+
+
+def card_of(task, names=("ground", "field"), **facts):
+    classes = tuple(ModelClass(name, "#000000") for name in names)
+    network = {"segment": "unetformer_l0", "change": "a2net_l0"}[task]
+    return ModelCard(id="any", title="any", task=task, network=network, classes=classes, tile_size=96, **facts)
+
+
 def test_images_that_are_larger_than_a_tile_are_measured_whole(tmp_path, monkeypatch):
-    card = ModelCard(
-        id="bright",
-        title="bright",
-        task="segment",
-        network="unetformer_l0",
-        classes=(ModelClass("ground"), ModelClass("field")),
-        tile_size=96,
-        overlap=40,
-        licence=Licence("none"),
-    )
-    save_model(card, network_of(card).state_dict())
     bright_is_field = _Bright()
-    monkeypatch.setattr("model_runner.tasks.evaluate.loaded_model", lambda *chosen: (card, bright_is_field))
     image, field = draw(np.random.default_rng(1), side=250)
     write(tmp_path / "data" / "images" / "one.png", image)
     write(tmp_path / "data" / "masks" / "one.png", field.astype(np.uint8))
     (tmp_path / "data" / "classes.json").write_text('[{"name": "ground"}, {"name": "field"}]')
-    evaluate(EvaluateRequest("segment", str(tmp_path / "data"), str(tmp_path / "report"), "bright"), Report())
-    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    card = card_of("segment", overlap=40)
+    metrics, confusion = measure("segment", card, bright_is_field, tmp_path / "data", tmp_path, monkeypatch)
     assert metrics["mIoU"] == 1
-    assert metrics["confusion"]["field"] == {"field": int(field.sum())}
+    assert confusion == [[int((~field).sum()), 0], [0, int(field.sum())]]
     assert bright_is_field.sizes == {(96, 96)}
+
+
+def test_images_of_a_tile_are_measured_as_the_network_sees_them(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    network = build_network("unetformer_l0", num_classes=2).eval()
+    data, card = write_masks(tmp_path / "data"), card_of("segment", mean=(0, 0, 0), std=(60, 60, 60))
+    expected = np.zeros((2, 2), int)
+    for path in (data / "val" / "images").iterdir():
+        pixels = np.array(Image.open(path).crop((0, 0, 96, 90)))
+        labels = np.array(Image.open(data / "val" / "masks" / path.name).crop((0, 0, 96, 90)))
+        write(path, pixels)
+        write(data / "val" / "masks" / path.name, labels)
+        padded = np.pad(pixels / 60, ((0, 6), (0, 0), (0, 0))).astype(np.float32)
+        with torch.inference_mode():
+            found = network(torch.from_numpy(padded).permute(2, 0, 1)[None])[0, :, :90].argmax(0).numpy()
+        np.add.at(expected, (labels, found), 1)
+    assert expected.all()
+    assert measure("segment", card, network, data, tmp_path, monkeypatch)[1] == expected.tolist()
+
+
+@pytest.mark.parametrize("task", ["segment", "change"])
+def test_what_is_measured_is_what_users_get(task, tmp_path, monkeypatch):
+    names = {"segment": ("ground", "field"), "change": ("unchanged", "changed")}[task]
+    card = card_of(task, names, overlap=32, threshold=0.4)
+    generator = np.random.default_rng(3)
+    dates = [generator.integers(0, 256, (190, 230, 3), dtype=np.uint8) for _ in range(1 + (task == "change"))]
+    labels = generator.integers(0, 2, (190, 230), dtype=np.uint8)
+    folders = {"segment": ("images", "masks"), "change": ("A", "B", "label")}[task]
+    for folder, pixels in zip(folders, (*dates, labels * (255 if task == "change" else 1)), strict=True):
+        write(tmp_path / "data" / folder / "one.png", pixels)
+    (tmp_path / "data" / "classes.json").write_text('[{"name": "ground"}, {"name": "field"}]')
+    network = _Surroundings(1 if task == "change" else 2)
+    images = [str(tmp_path / "data" / folder / "one.png") for folder in folders[:-1]]
+    output = str(tmp_path / "map.tif")
+    monkeypatch.setattr(f"model_runner.tasks.{task}.loaded_model", lambda *chosen: (card, network))
+    if task == "segment":
+        segment(SegmentRequest(RasterSource(*images), output, compute=Compute("cpu")), Report())
+    else:
+        change(ChangeRequest(RasterSource(images[0]), images[1], output, compute=Compute("cpu")), Report())
+    with rasterio.open(output) as dataset:
+        found = dataset.read(1)
+    expected = [[int(((labels == row) & (found == column)).sum()) for column in (0, 1)] for row in (0, 1)]
+    assert np.array(expected).all()
+    assert measure(task, card, network, tmp_path / "data", tmp_path, monkeypatch)[1] == expected
+
+
+def test_pixels_without_data_are_not_measured(tmp_path, monkeypatch, make_raster):
+    image, field = draw(np.random.default_rng(1), side=120)
+    image[:50] = 0
+    make_raster("one.tif", image.transpose(2, 0, 1), nodata=0)
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    (tmp_path / "one.tif").rename(tmp_path / "data" / "images" / "one.tif")
+    write(tmp_path / "data" / "masks" / "one.png", field.astype(np.uint8))
+    (tmp_path / "data" / "classes.json").write_text('[{"name": "ground"}, {"name": "field"}]')
+    _, confusion = measure("segment", card_of("segment"), _Bright(), tmp_path / "data", tmp_path, monkeypatch)
+    assert np.sum(confusion) == 70 * 120
 
 
 class _Bright(torch.nn.Module):
@@ -253,3 +322,16 @@ def test_deep_images_of_four_bands_are_seen_in_training_as_they_are_in_use(reque
 
     finished = evaluate(EvaluateRequest("segment", str(deep), str(tmp_path / "report"), "four"), Report())
     assert finished.numbers["mIoU"] == pytest.approx(trained.numbers["mIoU"], abs=0.02)
+
+
+class _Surroundings(torch.nn.Module):
+    """Tells, from many pixels around each, what tiles with other borders tell otherwise."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, *images):
+        mean = torch.nn.functional.avg_pool2d(sum(images).mean(1, keepdim=True), 31, 1, 15, count_include_pad=False)
+        one = (mean - mean.mean()) * 40
+        return one if self.channels == 1 else torch.cat((torch.zeros_like(one), one), 1)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from model_runner.errors import Cancelled
@@ -146,19 +147,23 @@ def test_counterparts_that_are_missing_are_all_named(objects, pictures):
     one_of(kinds["same_name"], "d.png", "d.tif")
 
 
-def test_unreadable_deep_and_cut_off_images_are_told_apart(objects, pictures):
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_unreadable_and_cut_off_images_and_too_few_bands_are_told_apart_and_deep_ones_are_fine(objects, pictures):
     images = objects / "train" / "images"
     (images / "a.png").write_bytes(b"junk")
     whole = (images / "b.png").read_bytes()
     (images / "b.png").write_bytes(whole[: len(whole) * 2 // 3])
     Image.fromarray(np.full((SIDE, SIDE), 1000, np.uint16)).save(images / "c.png")
-    pictures.draw(objects / "val" / "images" / "d.png", bands=2)
+    (objects / "val" / "images" / "d.png").unlink()
+    facts = {"driver": "GTiff", "width": SIDE, "height": SIDE, "count": 2, "dtype": "uint8"}
+    with rasterio.open(objects / "val" / "images" / "d.tif", "w", **facts) as raster:
+        raster.write(np.ones((2, SIDE, SIDE), np.uint8))
     found, kinds = check("detect", objects)
     assert [each.file for each in by_kind(found)["unreadable"]] == [str(images / "a.png"), str(images / "b.png")]
     assert "its end is missing" in kinds["unreadable"][1]
-    one_of(kinds["pixels"], "c.png holds uint16 pixels")
+    one_of(kinds["too_few_bands"], "d.tif has 2")
     tolerant = check_dataset("detect", objects, Report(), tolerated=("unreadable",))
-    assert {each.kind for each in tolerant.errors} == {"pixels"}
+    assert {each.kind for each in tolerant.errors} == {"too_few_bands"}
 
 
 def test_cut_off_photographs_and_rasters_are_found(scenes, pictures):

@@ -76,7 +76,7 @@ class Examination:
             self.tell("unreadable", path, str(error))
             return None
         except InputError as error:
-            self.tell("pixels", path, str(error))
+            self.tell("too_few_bands", path, str(error))
             return None
         if glance.unused_bands:
             bands = COLOUR_BANDS + glance.unused_bands

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The images of a dataset as users see them: through the tiles, the blending and the decisions of the tasks."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from torch import nn
+
+from model_runner.contract.model_card import ModelCard
+from model_runner.contract.task_requests import Tiling
+from model_runner.inference.changing import find_changes, likely_changes
+from model_runner.inference.computing import Computer
+from model_runner.inference.placing import WorkingPixels
+from model_runner.inference.segmenting import find_classes, likeliest_classes
+from model_runner.raster.pair import RasterPair
+from model_runner.raster.source import RasterSource, open_source
+from model_runner.report import Report
+from model_runner.reports.pictures import IGNORED
+from model_runner.training.datasets.images import read_image
+from model_runner.training.pixel_statistics import pixels_of
+
+
+class MapFinder(NamedTuple):
+    """How a model labels pixels.
+
+    Attributes:
+        find: gives the probabilities of the open images of a place to what takes them.
+        decide: from probabilities (C, h, w) to class numbers and what is told of them (h, w).
+    """
+
+    find: Callable[[list[RasterSource], WorkingPixels], None]
+    decide: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def finds_classes(network: nn.Module, card: ModelCard, computer: Computer) -> MapFinder:
+    """A segmentation model, at the card's tile size."""
+
+    def find(images: list[RasterSource], pixels: WorkingPixels) -> None:
+        (image,) = images
+        find_classes(image, network, card, computer, Tiling(), False, pixels.take, pixels.margin, Report())
+
+    return MapFinder(find, likeliest_classes)
+
+
+def finds_changes(network: nn.Module, card: ModelCard, computer: Computer, threshold: float) -> MapFinder:
+    """A change model at the card's tile size, and the smallest probability that counts."""
+
+    def find(images: list[RasterSource], pixels: WorkingPixels) -> None:
+        pair = RasterPair(*images)  # pixel by pixel, as the labels are
+        find_changes(pair, network, card, computer, Tiling(), False, pixels.take, pixels.margin, Report())
+
+    return MapFinder(find, partial(likely_changes, threshold))
+
+
+def open_image(path: Path, card: ModelCard) -> AbstractContextManager[RasterSource]:
+    """An image for the model, its bands stretched as the card says."""
+    return open_source(str(path), band_count=len(card.bands), limits=card.stretch_limits)
+
+
+def map_of(paths: tuple[Path, ...], card: ModelCard, finder: MapFinder) -> tuple[np.ndarray, np.ndarray]:
+    """Class numbers uint8 (h, w) of a place, and which pixels have data; the others have no class."""
+    with ExitStack() as opened:
+        images = [opened.enter_context(open_image(path, card)) for path in paths]
+        shape = images[0].grid.height, images[0].grid.width
+        numbers, has_data = np.full(shape, IGNORED, np.uint8), np.zeros(shape, bool)
+
+        def take(x: int, y: int, probabilities: np.ndarray, valid: np.ndarray) -> None:
+            window = np.s_[y : y + valid.shape[0], x : x + valid.shape[1]]
+            numbers[window] = np.where(valid, finder.decide(probabilities)[0], IGNORED)
+            has_data[window] = valid
+
+        finder.find(images, WorkingPixels(take))
+    return numbers, has_data
+
+
+def picture(path: Path, card: ModelCard) -> np.ndarray:
+    """The first three bands that the model sees, uint8 (h, w, 3); of fewer bands the first one in grey."""
+    bands = read_image(path, pixels_of(card)).permute(1, 2, 0).numpy()
+    return bands[..., :3] if bands.shape[2] >= 3 else bands[..., :1].repeat(3, axis=2)
