@@ -108,7 +108,6 @@ class EvaluateModel(RunnerAlgorithm):
                 "detect: the smallest score of a detection that counts; automatic: 0.05 for the figures and the "
                 "model's for the map. change: the probability from which a pixel has changed; automatic: the model's.",
             ),
-            *how_to_compute("tiles"),
             share(
                 "IOU",
                 "Overlap from which a detection is right, 0 to 1 (IoU)",
@@ -140,6 +139,7 @@ class EvaluateModel(RunnerAlgorithm):
                     "Empty: the only class that no polygon has; if there are several, such pixels do not count.",
                 )
             ),
+            *how_to_compute("tiles"),
             explained(
                 QgsProcessingParameterFolderDestination("OUTPUT", "Evaluation"),
                 "A folder that is new or empty. It gets the report, the figures and what is right and wrong where.",
