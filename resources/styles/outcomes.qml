@@ -3,7 +3,7 @@
 <qgis version="3.22.0" styleCategories="Symbology">
   <renderer-v2 type="categorizedSymbol" attr="outcome" symbollevels="0">
     <categories>
-      <category value="true" label="right" symbol="0" render="true"/>
+      <category value="true" label="true" symbol="0" render="true"/>
       <category value="false" label="false" symbol="1" render="true"/>
       <category value="missed" label="missed" symbol="2" render="true"/>
     </categories>

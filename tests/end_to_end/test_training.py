@@ -65,6 +65,19 @@ def test_a_model_is_trained_measured_and_used(qgis_process, scenes, planes, home
     assert used["COUNT"] == used["COUNT_DARK"] + used["COUNT_BRIGHT"] > 0
 
 
+def test_a_cancelled_training_leaves_its_best_model_and_goes_on(pyqgis, scenes, tmp_path):
+    folder = tmp_path / "training"
+    values = {"TASK": "classify", "DATA": str(scenes), "EPOCHS": 3, "SAMPLE_SIZE": 96, "WORKERS": 0, "DEVICE": "cpu"}
+    told = pyqgis("cancel_training.py", json.dumps({**values, "OUTPUT": str(folder)}))
+    assert told["error"].startswith(
+        "Cancelled. The best model so far is 'my-scenes-classify', which is in the toolbox."
+    )
+    assert "my-scenes-classify" in told["offered"]
+    assert any(text.startswith("training ") and "loss" in text for text in told["told"])
+    assert told["results"]["MODEL"] == "my-scenes-classify"
+    assert Path(told["results"]["REPORT"]) == folder / "report.html"
+
+
 def test_what_is_wrong_with_a_dataset_is_listed_and_nothing_trained(qgis_process, scenes, tmp_path):
     shutil.copy(scenes / "train" / "dark" / "0.png", scenes / "val" / "dark" / "9.png")
     (scenes / "train" / "bright" / "1.png").write_bytes(b"no picture")

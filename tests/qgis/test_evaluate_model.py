@@ -54,7 +54,7 @@ def test_what_is_right_and_wrong_is_loaded_with_its_colours(evaluation, project,
     assert layer.name() == "Right and wrong of detect-ucm-l0 in airfield"
     colours = {each.value(): each.symbol().color().name() for each in layer.renderer().categories()}
     assert colours == {"true": "#00d69b", "false": "#ff5a1f", "missed": "#ffd500"}
-    assert [text for text, _ in drawn(layer.source().partition("|")[0])] == ["right", "false", "missed"]
+    assert [text for text, _ in drawn(layer.source().partition("|")[0])] == ["true", "false", "missed"]
 
 
 def test_right_and_wrong_pixels_are_loaded_with_their_colours(evaluation, project, raster, reference):
