@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
@@ -32,8 +32,21 @@ def _launch() -> RunnerProcess:
 _client = RunnerClient(_launch, plugin_version())
 
 
-def follow(task: str, request: Any, feedback: QgsProcessingFeedback) -> Finished:
+def follow(
+    task: str,
+    request: Any,
+    feedback: QgsProcessingFeedback,
+    cancel_seconds: Optional[float] = None,
+    what_is_left: Callable[[], str] = str,
+) -> Finished:
     """Do a task on the runner and show its course.
+
+    Args:
+        task: its name in ``task_requests.REQUESTS``.
+        request: the dataclass of that name.
+        feedback: of the algorithm.
+        cancel_seconds: how long the task may take to stop when it is cancelled; None for as long as others.
+        what_is_left: tells what a cancelled task has left.
 
     Raises:
         QgsProcessingException: it failed or was cancelled; ``qgis_process`` would call a cancelled run that ends in
@@ -45,9 +58,9 @@ def follow(task: str, request: Any, feedback: QgsProcessingFeedback) -> Finished
                 "The runner's environment was made for another version of the plugin; run 'Set up the environment' "
                 "(lwganet:setupenvironment) to renew it."
             )
-        return _client.run(task, request, Narrator(feedback).tell, feedback.isCanceled)
+        return _client.run(task, request, Narrator(feedback).tell, feedback.isCanceled, cancel_seconds)
     except JobCancelled as error:
-        raise QgsProcessingException("Cancelled.") from error
+        raise QgsProcessingException(f"Cancelled. {what_is_left()}".rstrip()) from error
     except RunnerError as error:
         raise QgsProcessingException(str(error)) from error
 

@@ -28,6 +28,7 @@ from ..model_runner.contract.errors import InputError
 from ..model_runner.contract.folders import data_folder
 
 FEATURES_AT_ONCE = 5000
+NO_REFERENCE_SYSTEM = "Undefined "  # "… SRS", "… geographic SRS", "… Cartesian SRS"
 NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|]')
 
 
@@ -94,6 +95,12 @@ def write_polygons(
 def open_vector(path: str) -> QgsVectorLayer:
     """The layer in a file of the runner's."""
     return QgsVectorLayer(path, Path(path).stem, "ogr")
+
+
+def lies_on_the_map(path: str) -> bool:
+    """Whether the layer in a file of the runner's has a reference system; a GeoPackage must name one in any case."""
+    crs = open_vector(path).crs()
+    return crs.isValid() and not crs.description().startswith(NO_REFERENCE_SYSTEM)
 
 
 def fields_of(layer: QgsVectorLayer) -> QgsFields:

@@ -52,7 +52,14 @@ class RunnerClient:
         self._turn = Lock()
         self._job_numbers = count(1)
 
-    def run(self, task: str, request: Any, tell: Callable[[Any], None], is_cancelled: Callable[[], bool]) -> Finished:
+    def run(
+        self,
+        task: str,
+        request: Any,
+        tell: Callable[[Any], None],
+        is_cancelled: Callable[[], bool],
+        cancel_seconds: Optional[float] = None,
+    ) -> Finished:
         """Do a task and wait for its end.
 
         Args:
@@ -60,6 +67,7 @@ class RunnerClient:
             request: the dataclass of that name.
             tell: called with each ``Progress`` and ``Log``.
             is_cancelled: asked several times a second.
+            cancel_seconds: how long this job may take to stop when it is cancelled; None for as long as others.
 
         Raises:
             RunnerError: the runner refused or failed; the text is for the user.
@@ -67,6 +75,8 @@ class RunnerClient:
         """
         with self._turn_of_our_own(is_cancelled):
             self._end_if_stale()
+            if cancel_seconds is None:
+                cancel_seconds = self._cancel_seconds
             kept = self._runner is not None
             heard = False
 
@@ -76,13 +86,13 @@ class RunnerClient:
                 tell(message)
 
             try:
-                return self._run_once(task, request, hear, is_cancelled)
+                return self._run_once(task, request, hear, is_cancelled, cancel_seconds)
             except RunnerEnded:
                 self.shut_down()
                 if heard or not kept:
                     raise
                 # A runner that had waited for work ended in the very moment in which work came.
-                return self._run_once(task, request, tell, is_cancelled)
+                return self._run_once(task, request, tell, is_cancelled, cancel_seconds)
 
     def shut_down(self) -> None:
         """End the runner, if there is one; the next job starts another."""
@@ -115,7 +125,12 @@ class RunnerClient:
             self._turn.release()
 
     def _run_once(
-        self, task: str, request: Any, tell: Callable[[Any], None], is_cancelled: Callable[[], bool]
+        self,
+        task: str,
+        request: Any,
+        tell: Callable[[Any], None],
+        is_cancelled: Callable[[], bool],
+        cancel_seconds: float,
     ) -> Finished:
         runner = self._ready_runner(is_cancelled)
         job = str(next(self._job_numbers))
@@ -125,7 +140,7 @@ class RunnerClient:
             message = runner.receive(POLL_SECONDS)
             if kill_at is None and is_cancelled():
                 runner.send(Cancel(job))
-                kill_at = time.monotonic() + self._cancel_seconds
+                kill_at = time.monotonic() + cancel_seconds
             if isinstance(message, (Finished, Failed)) and message.job == job:
                 return _outcome(message, cancelled=kill_at is not None)
             if isinstance(message, (Progress, Log)) and message.job == job:

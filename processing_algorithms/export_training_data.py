@@ -20,11 +20,10 @@ from qgis.core import (
 
 from ..model_runner.contract.data_requests import SCENE_SOURCES, ExportDataRequest
 from ..model_runner.contract.model_card import TASKS
-from .parameters import FLOAT, INTEGER, advanced, explained, optional_number
+from .parameters import FLOAT, INTEGER, POLYGONS, advanced, explained, optional_number, share
 from .runner_algorithm import RunnerAlgorithm
 
 RASTERS = QgsProcessing.SourceType.TypeRaster
-POLYGONS = [QgsProcessing.SourceType.TypeVectorPolygon]
 UNTIL_THERE_ARE_FILES = "raster.tif"
 
 
@@ -101,7 +100,7 @@ class ExportTrainingData(RunnerAlgorithm):
                     "The bands that the model shall see, in its order.",
                 )
             ),
-            _share(
+            share(
                 "VISIBLE",
                 "Smallest visible share of an object, 0 to 1",
                 0.5,
@@ -142,8 +141,8 @@ class ExportTrainingData(RunnerAlgorithm):
                     "Square blocks of chips go to train, val or test as a whole, so that no pixel is in two of them.",
                 )
             ),
-            _share("VAL", "Share for validation, 0 to 1", 0.15, "By this part the training is steered."),
-            _share("TEST", "Share for the test, 0 to 1", 0.15, "By this part the finished model is measured."),
+            share("VAL", "Share for validation, 0 to 1", 0.15, "By this part the training is steered."),
+            share("TEST", "Share for the test, 0 to 1", 0.15, "By this part the finished model is measured."),
             advanced(
                 explained(
                     QgsProcessingParameterNumber("SEED", "Seed", INTEGER, defaultValue=0),
@@ -209,9 +208,3 @@ class ExportTrainingData(RunnerAlgorithm):
 
     def deliver(self, finished, results):
         return {"OUTPUT": finished.outputs["dataset"], "REPORT": finished.outputs["report"]}
-
-
-def _share(name, label, default, help_text):
-    """An advanced share from 0 to 1."""
-    number = QgsProcessingParameterNumber(name, label, FLOAT, defaultValue=default, minValue=0, maxValue=1)
-    return advanced(explained(number, help_text))

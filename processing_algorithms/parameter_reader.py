@@ -74,6 +74,17 @@ class ParameterReader:
         """A text of names with commas between them."""
         return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """A text of numbers with commas between them.
+
+        Raises:
+            InputError: it holds something else.
+        """
+        try:
+            return tuple(float(part) for part in self.names(name))
+        except ValueError:
+            raise InputError(f"'{self.text(name)}' are not numbers; write them like this: 0.5,2.") from None
+
     def bands(self, name: str = "BANDS") -> tuple[int, ...]:
         """The chosen bands, a list or a text such as ``4,3,2``; empty for the first ones.
 
@@ -88,18 +99,18 @@ class ParameterReader:
             return tuple(int(part) for part in parts)
         return tuple(self._algorithm.parameterAsInts(self._parameters, name, self._context))
 
-    def card(self, name: str, task: str) -> ModelCard:
+    def card(self, name: str, task: Optional[str] = None) -> ModelCard:
         """The card of the chosen model.
 
         Raises:
-            ModelError: it is not installed, or is for another task.
+            ModelError: it is not installed, or is for another task than the one that is given.
         """
         wanted, cards = self.text(name), find_cards(task)
         for card in cards:
             if card.id == wanted:
                 return card
         raise ModelError(
-            f"There is no model '{wanted}' for this task here; installed are "
+            f"There is no model '{wanted}' {'for this task ' if task else ''}here; installed are "
             f"{', '.join(card.id for card in cards) or 'none'}. 'Manage models' (lwganet:managemodels) can bring more."
         )
 
@@ -201,6 +212,16 @@ class ParameterReader:
             mask=self.polygons_file("MASK", "mask", raster.crs, folder),
             resolution=self.number("RESOLUTION"),
         )
+
+    def extent_in(self, raster: Optional[RasterForRunner]) -> Optional[tuple[float, float, float, float]]:
+        """The chosen extent in the reference system of a raster (without one as it was given), or None.
+
+        A raster that is made a file is made one within the extent, so that none is left.
+        """
+        extent = self._extent(None if raster is None else raster.crs)
+        if extent.isEmpty() or (raster is not None and raster.path is None):
+            return None
+        return extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()
 
     def raster_file(self, raster: RasterForRunner, folder: Path, feedback: QgsProcessingFeedback) -> str:
         """A file with the raster's pixels within the extent; what is no file is made one in ``folder``.

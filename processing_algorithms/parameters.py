@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
 from qgis.core import (
     QgsProcessing,
@@ -21,11 +21,12 @@ from qgis.core import (
 )
 
 from ..lwganet_qgis import settings
-from ..model_runner.contract.model_card import DEFAULT_MODELS, find_cards
+from ..model_runner.contract.model_card import DEFAULT_MODELS, TASKS, find_cards
 from ..model_runner.contract.request_parts import DEVICES, PRECISIONS
 
 FLOAT = QgsProcessingParameterNumber.Type.Double
 INTEGER = QgsProcessingParameterNumber.Type.Integer
+POLYGONS = [QgsProcessing.SourceType.TypeVectorPolygon]
 
 
 def explained(parameter: QgsProcessingParameterDefinition, help_text: str) -> QgsProcessingParameterDefinition:
@@ -54,6 +55,12 @@ def optional_number(name: str, label: str, kind: Any, smallest: float, largest: 
     )
 
 
+def share(name: str, label: str, default: float, help_text: str) -> QgsProcessingParameterDefinition:
+    """An advanced number from 0 to 1."""
+    number = QgsProcessingParameterNumber(name, label, FLOAT, defaultValue=default, minValue=0, maxValue=1)
+    return advanced(explained(number, help_text))
+
+
 def raster_input(name: str, label: str) -> QgsProcessingParameterDefinition:
     """A raster to look at."""
     return explained(
@@ -63,11 +70,12 @@ def raster_input(name: str, label: str) -> QgsProcessingParameterDefinition:
     )
 
 
-def model_choice(name: str, task: str) -> QgsProcessingParameterDefinition:
-    """Which model to use; all installed ones for the task are offered, or else the default one, to be installed."""
-    choices = [card.id for card in find_cards(task)] or [DEFAULT_MODELS[task]]
+def model_choice(name: str, task: Optional[str] = None) -> QgsProcessingParameterDefinition:
+    """Which model to use; all installed ones (for the task) are offered, or else the default one, to be installed."""
+    default = DEFAULT_MODELS[task or TASKS[0]]
+    choices = [card.id for card in find_cards(task)] or [default]
     return explained(
-        text_with_choices(name, "Model", choices, DEFAULT_MODELS[task]),
+        text_with_choices(name, "Model", choices, default),
         "The id of an installed model; the help tells what each one finds. 'Manage models' brings others.",
     )
 
@@ -89,9 +97,7 @@ def where_to_look(raster: str, *more_bands: QgsProcessingParameterDefinition) ->
             "The part of the image to look at. Not set: all of it.",
         ),
         explained(
-            QgsProcessingParameterFeatureSource(
-                "MASK", "Only within these polygons", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
-            ),
+            QgsProcessingParameterFeatureSource("MASK", "Only within these polygons", POLYGONS, optional=True),
             "What lies outside of the polygons is not looked at. Empty: all of the image is.",
         ),
         bands_of(raster, "BANDS", "Bands for red, green, blue (none: the first ones)"),
@@ -127,12 +133,7 @@ def how_to_tile(largest: str) -> list[QgsProcessingParameterDefinition]:
 def how_to_compute(things: str) -> list[QgsProcessingParameterDefinition]:
     """Device, and the advanced settings of batches, of ``things`` such as tiles, and of precision."""
     return [
-        explained(
-            text_with_choices(
-                "DEVICE", "Compute on (auto: the GPU if there is one)", DEVICES, settings.default_device()
-            ),
-            "cuda is an NVIDIA GPU, mps the GPU of a Mac. Scripts may name one of several GPUs: cuda:1.",
-        ),
+        device_choice(),
         advanced(
             explained(
                 optional_number(
@@ -141,16 +142,29 @@ def how_to_compute(things: str) -> list[QgsProcessingParameterDefinition]:
                 "More are faster on a GPU and need more memory. The number is lowered when memory runs out.",
             )
         ),
-        advanced(
-            explained(
-                QgsProcessingParameterEnum(
-                    "PRECISION", "Numerical precision", list(PRECISIONS), defaultValue="auto", usesStaticStrings=True
-                ),
-                "auto computes with half precision (bf16 or fp16) where the GPU is made for it: faster, and the result "
-                "is nearly the same.",
-            )
-        ),
+        precision_choice(),
     ]
+
+
+def device_choice() -> QgsProcessingParameterDefinition:
+    """On what the network is computed."""
+    return explained(
+        text_with_choices("DEVICE", "Compute on (auto: the GPU if there is one)", DEVICES, settings.default_device()),
+        "cuda is an NVIDIA GPU, mps the GPU of a Mac. Scripts may name one of several GPUs: cuda:1.",
+    )
+
+
+def precision_choice() -> QgsProcessingParameterDefinition:
+    """The advanced setting of numerical precision."""
+    return advanced(
+        explained(
+            QgsProcessingParameterEnum(
+                "PRECISION", "Numerical precision", list(PRECISIONS), defaultValue="auto", usesStaticStrings=True
+            ),
+            "auto computes with half precision (bf16 or fp16) where the GPU is made for it: faster, and the result "
+            "is nearly the same.",
+        )
+    )
 
 
 def mirrored_views() -> QgsProcessingParameterDefinition:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Collection, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -39,8 +39,11 @@ class Results:
         self._parameters = parameters
         self._context = context
 
-    def refuse_bad_places(self) -> None:
+    def refuse_bad_places(self, to_go_on_in: Collection[str] = ()) -> None:
         """Refuse, before hours of computing, files to write that cannot be.
+
+        Args:
+            to_go_on_in: the names of folders that need not be empty.
 
         Raises:
             InputError: a folder is missing or must not be written, there is something in the file's place, or a
@@ -51,7 +54,7 @@ class Results:
             if path is None:
                 continue
             if isinstance(definition, QgsProcessingParameterFolderDestination):
-                _refuse_used_folder(path)
+                _refuse_used_folder(path, definition.name() in to_go_on_in)
                 continue
             _refuse_unwritable(path)
             if isinstance(definition, QgsProcessingParameterRasterDestination):
@@ -83,6 +86,21 @@ class Results:
         self._name_on_load(path, name, title, look)
         keep_style(path, look)
         return path
+
+    def load_file(self, path: str, name: str, title: str, look: Look) -> None:
+        """Have QGIS load a file that the runner wrote into a folder, under a title and with a style.
+
+        Args:
+            path: of the file.
+            name: of the output that it is.
+            title: of the layer.
+            look: how the layer is drawn.
+        """
+        keep_style(path, look)
+        if self._context.project() is not None:
+            details = QgsProcessingContext.LayerDetails(title, self._context.project(), name)
+            self._context.addLayerToLoadOnCompletion(path, details)
+            self._context.layerToLoadOnCompletionDetails(path).setPostProcessor(Styler(look))
 
     def deliver_features(self, finished: Finished, key: str, name: str, title: str, look: Look, has_crs: bool) -> str:
         """Copy the features in a file of the runner's to a sink, style and title it, and return the id of its layer.
@@ -157,10 +175,10 @@ class Results:
                     raise InputError(f"The result would overwrite {path}, which is to be read; choose another file.")
 
 
-def _refuse_used_folder(path: Path) -> None:
+def _refuse_used_folder(path: Path, may_hold_files: bool) -> None:
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}, chosen for the result, is a file; choose a folder that is new or empty.")
-    if path.is_dir() and any(path.iterdir()):
+    if not may_hold_files and path.is_dir() and any(path.iterdir()):
         raise InputError(f"The folder {path}, chosen for the result, is not empty; choose one that is new or empty.")
 
 

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from html import escape
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Iterator, Optional
 
 from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsProcessingOutputNumber
 
@@ -29,10 +30,13 @@ class RunnerAlgorithm(Algorithm):
     """An algorithm that the runner computes.
 
     A child gives ``TASK`` and the methods ``prepare``, ``request`` and ``deliver``; ``{models}`` in its help becomes
-    the list of the installed models.
+    the list of the installed models. Its run may take ``CANCEL_SECONDS`` to stop (None: as long as others), and may
+    go on in used folders that ``FOLDERS_TO_GO_ON_IN`` names.
     """
 
     TASK = ""
+    CANCEL_SECONDS: Optional[float] = None
+    FOLDERS_TO_GO_ON_IN: tuple[str, ...] = ()
 
     def shortHelpString(self):
         return super().shortHelpString().replace("{models}", models_in_help(find_cards(self.TASK)))
@@ -58,6 +62,10 @@ class RunnerAlgorithm(Algorithm):
         """Bring the runner's files to where the user wants them, and return the results."""
         raise NotImplementedError
 
+    def what_is_left(self, request: Any) -> str:
+        """What a cancelled run has left, in words; nothing unless a child says otherwise."""
+        return ""
+
     def checkParameterValues(self, parameters, context):
         values = ParameterReader(self, parameters, context)
         try:
@@ -79,14 +87,16 @@ class RunnerAlgorithm(Algorithm):
         return True
 
     def _refuse_and_prepare(self, parameters, context):
-        Results(self, parameters, context).refuse_bad_places()
+        Results(self, parameters, context).refuse_bad_places(self.FOLDERS_TO_GO_ON_IN)
         self.prepare(ParameterReader(self, parameters, context))
 
     def processAlgorithm(self, parameters, context, feedback):
         values, results = ParameterReader(self, parameters, context), Results(self, parameters, context)
         try:
             with scratch_folder() as folder:
-                finished = follow(self.TASK, self.request(values, results, folder, feedback), feedback)
+                request = self.request(values, results, folder, feedback)
+                what_is_left = partial(self.what_is_left, request)
+                finished = follow(self.TASK, request, feedback, self.CANCEL_SECONDS, what_is_left)
                 with _kept_on_failure(finished, folder):
                     return {**numbers_for_models(finished), **self.deliver(finished, results)}
         except RunnerError as error:

@@ -3,6 +3,8 @@
 
     PICTURE=docs/pictures/dialog.png QT_QPA_PLATFORM=xcb scripts/with_qgis.sh \
         xvfb-run -a -s "-screen 0 1400x1000x24" qgis --nologo --code scripts/picture_dialog.py
+
+HEIGHT is that of the picture in pixels; where UNFOLD is set, the advanced parameters are unfolded.
 """
 
 import os
@@ -12,12 +14,14 @@ from pathlib import Path
 import processing
 from osgeo import gdal
 from qgis.core import QgsProject, QgsRasterLayer
+from qgis.gui import QgsCollapsibleGroupBoxBasic
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtGui import QImage
-from qgis.PyQt.QtWidgets import QDialog
+from qgis.PyQt.QtWidgets import QDialog, QWidget
 
 ROOT = Path(os.environ["QGIS_PLUGINPATH"], "lwganet_qgis").resolve()
-WIDTH, HEIGHT = 1100, 780
+WIDTH, HEIGHT = 1100, int(os.environ.get("HEIGHT", "780"))
 MILLISECONDS_TO_DRAW = 1500
 
 
@@ -31,6 +35,12 @@ def open_dialog() -> QDialog:
     dialog.resize(WIDTH, HEIGHT)
     dialog.show()
     return dialog
+
+
+def unfold(dialog: QDialog) -> None:
+    """Show the advanced parameters; to be asked for once the dialog is there, which folds them."""
+    group = dialog.findChild(QWidget, "grpAdvanced")
+    sip.cast(group, QgsCollapsibleGroupBoxBasic).setCollapsed(False)  # it comes as a plain QGroupBox
 
 
 def save(dialog: QDialog, output: str) -> None:
@@ -48,4 +58,6 @@ def with_few_colours(picture: QImage) -> QImage:
 
 
 dialog = open_dialog()
+if "UNFOLD" in os.environ:
+    QTimer.singleShot(MILLISECONDS_TO_DRAW // 2, lambda: unfold(dialog))
 QTimer.singleShot(MILLISECONDS_TO_DRAW, lambda: save(dialog, os.environ["PICTURE"]))

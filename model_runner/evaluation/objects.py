@@ -107,7 +107,7 @@ class ObjectTally:
         return {
             "images": len(self._images),
             "objects": sum(by_area.ground_truths),
-            "iou": self._iou,
+            "least overlap": self._iou,
             "mAP (area)": by_area.mean,
             "mAP (VOC07)": by_levels.mean,
             "mAP50": several[0.5].mean,

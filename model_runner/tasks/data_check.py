@@ -4,6 +4,7 @@
 import json
 from pathlib import Path
 
+from model_runner.contract.finetune_request import CHECK_FILE
 from model_runner.contract.messages import Finished
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import InputError
@@ -12,7 +13,6 @@ from model_runner.report import Report
 from model_runner.training.datasets.checks import DatasetCheck, check_dataset, grouped
 from model_runner.training.datasets.findings import KINDS
 
-CHECK_FILE = "check.json"
 LISTED = 100  # findings of a kind in the log; the file has all
 
 

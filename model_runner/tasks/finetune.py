@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from model_runner.contract.finetune_request import CHECK_FILE
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import (
     CARD_FILE,
@@ -34,7 +35,7 @@ from model_runner.model_store.store import (
     save_model,
 )
 from model_runner.report import Report
-from model_runner.tasks.data_check import CHECK_FILE, check_data
+from model_runner.tasks.data_check import check_data
 from model_runner.tasks.training_report import write_training_report
 from model_runner.training.datasets.images import ground_resolution
 from model_runner.training.fit import Fitted, best_so_far, fit, is_finished, seed_everything

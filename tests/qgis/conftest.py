@@ -4,6 +4,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -140,6 +141,27 @@ def change(qgis, all_models, fake_runner, raster, later):
 def scenes(qgis, all_models, fake_runner, raster):
     """Scenes of the small image."""
     return Runs("lwganet:classifyscenes", INPUT=raster, OUTPUT="memory:")
+
+
+@pytest.fixture
+def evaluation(qgis, all_models, fake_runner, tmp_path):
+    """Evaluations; each needs a dataset, or an image and a reference."""
+    return Runs("lwganet:evaluatemodel", OUTPUT=str(tmp_path / "evaluation"))
+
+
+@pytest.fixture
+def training(qgis, all_models, fake_runner, dataset, tmp_path):
+    """Trainings on a dataset that is named Ships 2024."""
+    return Runs("lwganet:finetunemodel", DATA=dataset, OUTPUT=str(tmp_path / "training"))
+
+
+@pytest.fixture
+def dataset(raster, tmp_path):
+    """A folder that holds the small image."""
+    folder = tmp_path / "Ships 2024"
+    folder.mkdir()
+    shutil.copy(raster, folder)
+    return str(folder)
 
 
 @pytest.fixture

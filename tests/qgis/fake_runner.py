@@ -2,10 +2,10 @@
 """A runner that speaks the real contract and pretends to compute.
 
 The variable FAKE_RUNNER holds its faults, separated by commas: ``hang`` (never ends a job nor hears a cancel),
-``slow`` (works until it is cancelled), ``child`` (starts another process), ``die`` and ``die-once`` (ends in the
-middle of a job), ``mute`` (never says hello), ``broken`` (ends before hello), ``old`` (another version), ``chatter``
-(floods standard error), ``garbage`` (writes what is no message), ``refuse`` and ``crash`` (answers Failed). Requests
-go to the file FAKE_RUNNER_LOG.
+``slow`` (works until it is cancelled), ``tidy`` (when cancelled, takes two seconds to leave a model), ``child`` (starts
+another process), ``die`` and ``die-once`` (ends in the middle of a job), ``mute`` (never says hello), ``broken`` (ends
+before hello), ``old`` (another version), ``chatter`` (floods standard error), ``garbage`` (writes what is no message),
+``refuse`` and ``crash`` (answers Failed). Requests go to the file FAKE_RUNNER_LOG.
 """
 
 import json
@@ -18,7 +18,7 @@ from threading import Thread
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from model_runner.contract.folders import plugin_version
+from model_runner.contract.folders import plugin_version, user_models_folder
 from model_runner.contract.messages import (
     PROTOCOL_VERSION,
     Cancel,
@@ -30,6 +30,7 @@ from model_runner.contract.messages import (
     decode,
     encode,
 )
+from model_runner.contract.model_card import CARD_FILE, WEIGHTS_FILE, ModelCard, ModelClass
 from model_runner.contract.task_requests import REQUESTS, request_from_plain
 
 FAULTS = set(os.environ.get("FAKE_RUNNER", "").split(","))
@@ -118,7 +119,9 @@ def work(run):
     if log:
         with open(log, "a", encoding="utf-8") as lines:
             mask = (run.request.get("source") or run.request.get("before") or {}).get("mask")
-            zones, labels, area = (run.request.get(name) for name in ("zones", "labels", "area"))
+            zones, labels, area, reference = (
+                run.request.get(name) for name in ("zones", "labels", "area", "reference")
+            )
             facts = {
                 "pid": os.getpid(),
                 "mask_bytes": mask and os.path.getsize(mask),
@@ -126,6 +129,7 @@ def work(run):
                 "zones_fields": zones and fields_of(zones),
                 "labels_fields": labels and fields_of(labels),
                 "area_crs": area and crs_of(area),
+                "reference_fields": reference and reference.endswith(".gpkg") and fields_of(reference),
             }
             lines.write(json.dumps({**run.request, **facts}) + "\n")
     say(Log(run.job, "info", "Computing on nothing."))
@@ -134,6 +138,9 @@ def work(run):
         while FAULTS & {"slow", "hang"} and not (run.job in cancelled and "slow" in FAULTS):
             time.sleep(0.02)
         if run.job in cancelled:
+            if "tidy" in FAULTS:
+                time.sleep(2)
+                leave_model(request)
             return Failed(run.job, "cancelled", "Cancelled.")
         if tile == TILES // 2:
             misbehave(run)
@@ -210,6 +217,55 @@ def load_data(job, request):
     return Finished(job, outputs, {"images": 1, "labels": 1, "without_georeference": 0, "count_ship": 1})
 
 
+def evaluate(job, request):
+    from osgeo import gdal
+
+    folder = Path(request.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"report": "report.html", "metrics": "metrics.json", "outcomes": "outcomes"}
+    (folder / "report.html").write_text("<html></html>", encoding="utf-8")
+    (folder / "metrics.json").write_text("{}", encoding="utf-8")
+    raster = request.data if request.reference else str(next(Path(request.data).glob("*.tif")))
+    if request.task in ("detect", "classify"):
+        files["outcomes"] = "outcomes.gpkg"
+        write_polygons(str(folder / "outcomes.gpkg"), raster, {"outcome": "true"}, {"outcome": "missed"})
+    elif request.reference:
+        files["outcomes"] = "outcomes.tif"
+        write_raster(str(folder / "outcomes.tif"), raster, gdal.GDT_Byte, 1, 3)
+    else:
+        (folder / "outcomes").mkdir()
+    numbers = {"mAP50": 0.81, "F1": 0.7, "best threshold": 0.35, "top-1": 0.9, "seconds": 0.1}
+    return Finished(job, {name: str(folder / file) for name, file in files.items()}, numbers)
+
+
+def leave_model(request):
+    """Write a model without weights into a training's folder and among the user's models."""
+    card = ModelCard(
+        id=request.model_id,
+        title="Trained on nothing",
+        task=request.task,
+        network="none",
+        classes=(ModelClass("ship"),),
+        metrics={"mAP50": 0.62, "AP50 ship": 0.62},
+    )
+    for folder in (Path(request.output), user_models_folder() / card.id):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+        (folder / WEIGHTS_FILE).touch()
+
+
+def finetune(job, request):
+    folder = Path(request.output)
+    if request.check:
+        return Finished(job, {"check": str(folder / "check.json")}, {"images train": 12, "warnings": 1})
+    say(Progress(job, "training", 3, 90, None, 600.0, "epoch 2 of 30, loss 0.412"))
+    leave_model(request)
+    (folder / "report.html").write_text("<html></html>", encoding="utf-8")
+    installed = str(user_models_folder() / request.model_id)
+    outputs = {"model": installed, "folder": str(folder), "report": str(folder / "report.html")}
+    return Finished(job, outputs, {"mAP50": 0.62, "AP50 ship": 0.62, "best_epoch": 4, "seconds": 0.1})
+
+
 PRETENCES = {
     "detect": detect,
     "segment": segment,
@@ -217,6 +273,8 @@ PRETENCES = {
     "classify": classify,
     "export-data": export_data,
     "load-data": load_data,
+    "evaluate": evaluate,
+    "finetune": finetune,
 }
 
 

@@ -15,6 +15,8 @@ NAMES = [
     "classifyscenes",
     "exporttrainingdata",
     "loadtrainingdata",
+    "finetunemodel",
+    "evaluatemodel",
     "managemodels",
     "setupenvironment",
 ]
