@@ -121,10 +121,14 @@ class _Training:
             )
 
     def _is_over(self) -> bool:
-        """Whether all steps are done, or the figures have not become better for long enough."""
+        """Whether all steps are done, or the figures have not become better for long enough.
+
+        A network that starts from scratch may find nothing at all for a while: until it does, nobody loses patience.
+        """
         course, plan = self._course, self._plan
         since_best = course.validated // plan.steps_per_epoch - course.best_epoch
-        return course.step >= plan.steps or (plan.patience > 0 and since_best >= plan.patience)
+        impatient = plan.patience > 0 and bool(course.best) and since_best >= plan.patience
+        return course.step >= plan.steps or impatient
 
     def _prepare_parts(self) -> None:
         """Decide in how many parts a batch is computed, unless a checkpoint tells."""

@@ -72,7 +72,9 @@ def request_of(tmp_path):
 def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
     lines = Lines()
     finished = finetune(request_of(resolution=0.5), lines)
-    assert finished.outputs == {"model": str(home / "models" / "my-courts"), "folder": str(tmp_path / "my courts")}
+    folder = tmp_path / "my courts"
+    model = home / "models" / "my-courts"
+    assert finished.outputs == {"model": str(model), "folder": str(folder), "report": str(folder / "report.html")}
     card, network = open_model("my-courts", "detect")
     assert card.class_names == ("court",)
     assert card.resolution.best == 0.5
@@ -105,7 +107,7 @@ def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_
         done = 0
 
         def progress(self, stage, done, total, megapixels_per_second=None, seconds_left=None, note=""):
-            self.done = done
+            self.done = done if stage == "training" else 0
 
         def check_cancelled(self):
             if self.done >= 3:
@@ -131,7 +133,8 @@ def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_
 def test_a_training_that_is_cancelled_at_once_leaves_no_model(request_of, tmp_path):
     class StopsAtOnce(Lines):
         def check_cancelled(self):
-            raise Cancelled
+            if self.lines:  # of the training, after the dataset was checked
+                raise Cancelled
 
     lines = StopsAtOnce()
     with pytest.raises(Cancelled):
@@ -144,7 +147,8 @@ def test_a_training_that_is_cancelled_at_once_leaves_no_model(request_of, tmp_pa
 def test_an_interruption_is_a_cancellation(request_of):
     class Impatient(Lines):
         def check_cancelled(self):
-            raise KeyboardInterrupt
+            if self.lines:
+                raise KeyboardInterrupt
 
     with pytest.raises(Cancelled):
         finetune(request_of(), Impatient())
