@@ -3,8 +3,8 @@
 
     .venv/bin/python scripts/make_water_dataset.py NAIP_FOLDER DATASET --task segment|change
 
-NAIP_FOLDER holds ``naip_YYYYMMDD.tif``. Training chips lie in the western two thirds, those for validation in the
-eastern third, 200 m apart, so that none shows ground of the other part. Sun glint, in which a lake is as bright as
+NAIP_FOLDER holds ``naip_YYYYMMDD.tif``. Training chips lie in the western two thirds; for validation the eastern third
+is kept whole, 200 m away, so that neither part shows ground of the other. Sun glint, in which a lake is as bright as
 bare soil, is rare in the series: each training chip comes a second time with glint drawn on some of its lakes.
 """
 
@@ -130,13 +130,12 @@ def plan_views(grid: rasterio.DatasetReader) -> Iterator[tuple[str, Window, str]
 
 
 def plan_chips(width: int, height: int) -> Iterator[tuple[str, Window]]:
-    """The split and the place of each chip; neighbours overlap."""
+    """The split and the place of each chip; those for training overlap."""
     border = width * 2 // 3
-    places = {"train": np.linspace(0, border - GAP - SIDE, 3), "val": (border + GAP, width - SIDE)}
-    for split, columns in places.items():
-        for column in columns:
-            for row in np.linspace(0, height - SIDE, 4):
-                yield split, Window(int(column), int(row), SIDE, SIDE)
+    for column in np.linspace(0, border - GAP - SIDE, 3):
+        for row in np.linspace(0, height - SIDE, 4):
+            yield "train", Window(int(column), int(row), SIDE, SIDE)
+    yield "val", Window(border + GAP, 0, width - border - GAP, height)
 
 
 def part(pixels: np.ndarray, window: Window) -> np.ndarray:
@@ -147,7 +146,8 @@ def part(pixels: np.ndarray, window: Window) -> np.ndarray:
 def write_chip(path: Path, pixels: np.ndarray, grid: rasterio.DatasetReader, window: Window) -> None:
     """Write pixels (bands, h, w) as a GeoTIFF in the place of a window."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"count": len(pixels), "height": SIDE, "width": SIDE, "dtype": "uint8", "crs": grid.crs}
+    count, height, width = pixels.shape
+    facts = {"count": count, "height": height, "width": width, "dtype": "uint8", "crs": grid.crs}
     transform = rasterio.windows.transform(window, grid.transform)
     with rasterio.open(path, "w", driver="GTiff", transform=transform, compress="deflate", **facts) as chip:
         chip.write(pixels)
