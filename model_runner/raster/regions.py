@@ -44,9 +44,9 @@ def outline_regions(
 ) -> Regions:
     """The regions of pixels that touch along a side and have the same number, without those that have no data.
 
-    Neighbours are simplified together, so that no gaps open between them, and hardly an overlap (GEOS lets the corner of a
-    region cross the edge of the one around it now and then, by less than a pixel). What lies in a hole that
-    is filled is dropped.
+    Neighbours are simplified together, so that no gaps open between them, and hardly an overlap (GEOS lets the corner
+    of a region cross the edge of the one around it now and then, by less than a pixel). What lies in a hole that is
+    filled is dropped.
 
     Args:
         dataset: raster of whole numbers.
