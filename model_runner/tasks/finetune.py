@@ -273,9 +273,9 @@ def _options(pairs: tuple[str, ...]) -> dict[str, int]:
 
 
 def _coloured(found: dict[str, str], known: dict[str, str]) -> tuple[ModelClass, ...]:
-    """Classes with the dataset's colours, the known ones, or others around the colour wheel."""
+    """Classes with the dataset's colours, the known ones, or others around the wheel, light and dark by turns."""
     classes = []
     for index, (name, colour) in enumerate(found.items()):
-        red, green, blue = (round(255 * part) for part in hsv_to_rgb(index / len(found), 0.85, 0.9))
+        red, green, blue = (round(255 * part) for part in hsv_to_rgb(index / len(found), 0.85, (0.95, 0.6)[index % 2]))
         classes.append(ModelClass(name, colour or known.get(name) or f"#{red:02x}{green:02x}{blue:02x}"))
     return tuple(classes)
