@@ -36,7 +36,6 @@ def measure_segmentation(
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop.
     """
-
     samples = open_masks(Path(request.data), request.split, card.class_names, pixels_of(card))
     tally = MapTally(card, None, Gallery())
     _look_at_all(samples, finds_classes(network, card, computer), card, tally, folder, report)
@@ -53,7 +52,6 @@ def measure_change(
         Cancelled: the user asked to stop.
     """
     threshold = card.threshold if request.threshold is None else request.threshold
-
     samples = open_pairs(Path(request.data), request.split, pixels_of(card))
     tally = MapTally(card, UNCHANGED, Gallery())
     _look_at_all(samples, finds_changes(network, card, computer, threshold), card, tally, folder, report)

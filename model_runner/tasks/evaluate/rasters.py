@@ -23,14 +23,14 @@ from model_runner.evaluation.objects import Errors, ObjectTally, Truth
 from model_runner.evaluation.reference import open_reference_map, read_labelled
 from model_runner.evaluation.scenes import SceneTally
 from model_runner.features import write_vector, zones_to_frame
-from model_runner.inference.changing import find_changes
+from model_runner.inference.changing import find_changes, likely_changes
 from model_runner.inference.computing import Computer
 from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector, Detections
 from model_runner.inference.opening import open_at, open_for_model, open_pair_for_model
 from model_runner.inference.placing import WorkingPixels
 from model_runner.inference.scenes import RasterScenes, classify_scenes, warn_of_scale
-from model_runner.inference.segmenting import find_classes
+from model_runner.inference.segmenting import find_classes, likeliest_classes
 from model_runner.raster.geotiff import NO_CLASS, GeoTiffWriter, class_numbers, writing_one_geotiff
 from model_runner.raster.pixels import split_window
 from model_runner.raster.scenes import Scene, square_scenes
@@ -40,6 +40,7 @@ from model_runner.raster.working_grid import WorkingGrid
 from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.rotated_boxes.geometry import minimum_area_boxes
+from model_runner.tasks.class_maps import Decide
 from model_runner.tasks.evaluate.maps import measured_change, measured_segmentation
 from model_runner.tasks.evaluate.objects import LAYER, measured_objects, thresholds
 from model_runner.tasks.evaluate.scenes import measured_scenes
@@ -91,11 +92,7 @@ def measure_raster_segmentation(
     """
     with open_for_model(_source(request), card, report) as source:
         with _writing_found(folder, source.grid, card, report) as written:
-
-            def write(x: int, y: int, probabilities: np.ndarray, valid: np.ndarray) -> None:
-                written.write(x, y, np.where(valid, probabilities.argmax(0), NO_CLASS).astype(np.uint8))
-
-            pixels = WorkingPixels(write)
+            pixels = WorkingPixels(partial(_write, written, likeliest_classes))
             find_classes(source, network, card, computer, Tiling(), False, pixels.take, pixels.margin, report)
         tally = _compare(request, card, source.grid, folder, lambda tile: [_shown(source.read(tile))], report)
     return measured_segmentation(tally, card, {}, {"found": FOUND, "outcomes": OUTCOMES})
@@ -114,11 +111,7 @@ def measure_raster_change(
     wanted = ChangeRequest(_source(request), request.after, str(folder / FOUND), request.model)
     with open_pair_for_model(wanted, card, report) as (pair, _):
         with _writing_found(folder, pair.grid, card, report) as written:
-
-            def write(x: int, y: int, probabilities: np.ndarray, valid: np.ndarray) -> None:
-                written.write(x, y, np.where(valid, probabilities[0] >= threshold, NO_CLASS).astype(np.uint8))
-
-            pixels = WorkingPixels(write)
+            pixels = WorkingPixels(partial(_write, written, partial(likely_changes, threshold)))
             find_changes(pair, network, card, computer, Tiling(), False, pixels.take, pixels.margin, report)
         tally = _compare(request, card, pair.grid, folder, lambda tile: _both_dates(pair.read(tile)), report)
     return measured_change(tally, card, {"threshold": threshold}, {"found": FOUND, "outcomes": OUTCOMES})
@@ -170,6 +163,13 @@ def _writing_found(
 ) -> AbstractContextManager[GeoTiffWriter]:
     meaning = class_numbers("class", [(each.name, each.colour) for each in card.classes])
     return writing_one_geotiff(folder / FOUND, grid, meaning, report.check_cancelled)
+
+
+def _write(
+    written: GeoTiffWriter, decide: Decide, x: int, y: int, probabilities: np.ndarray, valid: np.ndarray
+) -> None:
+    """Write a window of class numbers, decided as the tasks do."""
+    written.write(x, y, np.where(valid, decide(probabilities)[0], NO_CLASS).astype(np.uint8))
 
 
 def _compare(
