@@ -13,7 +13,15 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import Tiling
-from model_runner.evaluation.images import MapFinder, finds_changes, finds_classes, map_of, open_image, picture
+from model_runner.evaluation.images import (
+    UNCHANGED,
+    MapFinder,
+    finds_changes,
+    finds_classes,
+    map_of,
+    open_image,
+    picture,
+)
 from model_runner.evaluation.maps import map_example, outcome_numbers
 from model_runner.evaluation.objects import Truth, errors_at, object_example
 from model_runner.evaluation.scenes import scene_example
@@ -31,7 +39,6 @@ from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SEEN_SHARE, MiddlesOfScenes, SceneDataset
 from model_runner.training.pixel_statistics import pixels_of
 
-UNCHANGED = 0
 IOU = 0.5  # from which a detection is right
 
 

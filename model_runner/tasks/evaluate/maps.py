@@ -11,7 +11,15 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
-from model_runner.evaluation.images import MapFinder, finds_changes, finds_classes, map_of, open_image, picture
+from model_runner.evaluation.images import (
+    UNCHANGED,
+    MapFinder,
+    finds_changes,
+    finds_classes,
+    map_of,
+    open_image,
+    picture,
+)
 from model_runner.evaluation.maps import MapTally, segmentation_totals, write_outcomes
 from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import Computer
@@ -24,7 +32,6 @@ from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes.change import change_figures
 
 OUTCOMES_FOLDER = "outcomes"
-UNCHANGED = 0
 
 
 def measure_segmentation(
