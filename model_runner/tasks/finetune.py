@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model_runner.contract.finetune_request import CHECK_FILE
+from model_runner.contract.finetune_request import CHECK_FILE, SCRATCH
+from model_runner.contract.folders import program_name
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import (
     CARD_FILE,
@@ -36,13 +37,12 @@ from model_runner.model_store.store import (
 )
 from model_runner.report import Report
 from model_runner.tasks.data_check import check_data
-from model_runner.tasks.training_report import write_training_report
+from model_runner.tasks.training_report import fingerprint, write_training_report
 from model_runner.training.datasets.images import ground_resolution
 from model_runner.training.fit import Fitted, best_so_far, fit, is_finished, seed_everything
 from model_runner.training.pixel_statistics import pixel_facts
 from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
 
-SCRATCH = "none"
 BACKBONE_PARTS = ("Stem.", "stages.", "norm")
 FIRST_TENSOR = "Stem.proj.weight"
 
@@ -131,7 +131,13 @@ def _deliver(card: ModelCard, fitted: Fitted, output: Path) -> tuple[ModelCard, 
 
 def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> tuple[ModelCard, nn.Module, bool]:
     """The new model's card, its network with the weights to start from, and whether these are all of a model's."""
-    facts = {"id": model_id, "title": model_id, "task": request.task}
+    facts = {
+        "id": model_id,
+        "title": model_id,
+        "task": request.task,
+        "data_fingerprint": fingerprint(Path(request.data)),
+        "made_with": program_name(),
+    }
     if request.init == SCRATCH:
         card = _card_from_scratch(request, facts)
         network = network_of(card)

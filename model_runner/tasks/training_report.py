@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from model_runner.contract.folders import plugin_version
 from model_runner.contract.model_card import WEIGHTS_FILE, ModelCard
 from model_runner.contract.task_requests import Compute, FinetuneRequest
 from model_runner.errors import RunnerError
@@ -92,13 +91,13 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
         "network": card.network,
         "learnt from": card.training_data,
         "data": str(folder.resolve()),
-        "fingerprint of the data (SHA-256)": fingerprint(folder),
+        "fingerprint of the data (SHA-256)": card.data_fingerprint,
         "resolution": card.resolution and f"{card.resolution.best:g} m a pixel",
         "last epoch": None if course.last_epoch is None else int(course.last_epoch),
         "duration": _duration(seconds),
         "finished": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "torch": torch.__version__,
-        "program": f"LWGANet for QGIS {plugin_version()}",
+        "program": card.made_with,
     }
     return render_page(
         f"The training of {card.id}",
