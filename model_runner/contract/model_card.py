@@ -19,6 +19,7 @@ DEFAULT_MODELS = {
     "change": "change-demo-l0",
     "classify": "scene-ucm-l0",
 }
+BACKGROUND = "background"  # the class of what is nothing of interest, where it has no other name
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
@@ -111,6 +112,13 @@ class ModelCard:
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes by number."""
         return tuple(each.name for each in self.classes)
+
+    @property
+    def background(self) -> Optional[int]:
+        """The number of the class of what is nothing of interest; None if every class is of interest."""
+        if self.task == "change":
+            return 0
+        return self.class_names.index(BACKGROUND) if BACKGROUND in self.class_names else None
 
     def refuse_bands(self, count: int, whose: str = "you chose") -> Optional[str]:
         """Why this number of bands cannot work, or None; ``whose`` says where the number comes from."""

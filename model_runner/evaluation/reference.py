@@ -84,7 +84,7 @@ def open_reference_map(request: EvaluateRequest, card: ModelCard, grid: WorkingG
     if Path(request.reference).suffix.lower() in VECTORS:
         labelled = read_labelled(request, card, grid)
         without = set(range(len(card.classes))) - set(labelled.numbers.tolist())
-        background = _background(request, card)
+        background = background_of(request, card)
         if background is None and len(without) == 1:
             background = without.pop()
         yield PolygonReference(labelled, background)
@@ -139,7 +139,7 @@ class RasterReference:
     """
 
     def __init__(self, dataset: DatasetReader, request: EvaluateRequest, card: ModelCard, grid: WorkingGrid) -> None:
-        self.background = _background(request, card)
+        self.background = background_of(request, card)
         self._dataset = dataset
         self._path = request.reference
         self._card = card
@@ -179,10 +179,13 @@ class RasterReference:
         return np.where(labelled, values, IGNORED).astype(np.uint8)
 
 
-def _background(request: EvaluateRequest, card: ModelCard) -> int | None:
-    if request.background is not None:
-        return _number_of(request.background, "The background", card)
-    return 0 if card.task == "change" else None
+def background_of(request: EvaluateRequest, card: ModelCard) -> int | None:
+    """The number of the class of what is nothing of interest: the one that the user names, or the model's.
+
+    Raises:
+        InputError: the model knows no such class.
+    """
+    return card.background if request.background is None else _number_of(request.background, "The background", card)
 
 
 def _class_numbers(frame: geopandas.GeoDataFrame, request: EvaluateRequest, card: ModelCard) -> np.ndarray:

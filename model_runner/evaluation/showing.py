@@ -14,7 +14,6 @@ from torch import nn
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import Tiling
 from model_runner.evaluation.images import (
-    UNCHANGED,
     MapFinder,
     finds_changes,
     finds_classes,
@@ -81,24 +80,24 @@ def _objects(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int
 def _masks(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
     samples = open_masks(folder, split, model.card.class_names, pixels_of(model.card))
     finder = finds_classes(model.network, model.card, model.computer)
-    return len(samples), partial(_map, model.card, samples, finder, None)
+    return len(samples), partial(_map, model.card, samples, finder)
 
 
 def _pairs(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
     samples = open_pairs(folder, split, pixels_of(model.card))
     finder = finds_changes(model.network, model.card, model.computer, model.card.threshold)
-    return len(samples), partial(_map, model.card, samples, finder, UNCHANGED)
+    return len(samples), partial(_map, model.card, samples, finder)
 
 
-def _map(card: ModelCard, samples: MapDataset, finder: MapFinder, background: int | None, number: int) -> Example:
+def _map(card: ModelCard, samples: MapDataset, finder: MapFinder, number: int) -> Example:
     paths, labels = samples.paths[number], samples.read_labels(number).numpy()
     found, has_data = map_of(paths, card, finder)
     labels = np.where(has_data, labels, IGNORED)
-    outcomes = outcome_numbers(found, labels, background)
+    outcomes = outcome_numbers(found, labels, card.background)
     labelled = labels != IGNORED
     wrong = float((found != labels)[labelled].mean()) if labelled.any() else 0.0
     pictures = [picture(path, card) for path in paths]
-    return map_example(paths[0].name, pictures, found, labels, outcomes, wrong, card)
+    return map_example(paths[0].name, pictures, found, labels, outcomes, wrong, card, card.background)
 
 
 def _scenes(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:

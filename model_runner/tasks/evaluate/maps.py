@@ -12,7 +12,6 @@ from torch import nn
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.evaluation.images import (
-    UNCHANGED,
     MapFinder,
     finds_changes,
     finds_classes,
@@ -22,6 +21,7 @@ from model_runner.evaluation.images import (
 )
 from model_runner.evaluation.maps import MapTally, segmentation_totals, write_outcomes
 from model_runner.evaluation.measured import Measured
+from model_runner.evaluation.reference import background_of
 from model_runner.inference.computing import Computer
 from model_runner.metrics.confusion import agreement
 from model_runner.report import Report
@@ -44,7 +44,7 @@ def measure_segmentation(
         Cancelled: the user asked to stop.
     """
     samples = open_masks(Path(request.data), request.split, card.class_names, pixels_of(card))
-    tally = MapTally(card, None, Gallery())
+    tally = MapTally(card, background_of(request, card), Gallery())
     _look_at_all(samples, finds_classes(network, card, computer), card, tally, folder, report)
     return measured_segmentation(tally, card, {"images": len(samples)}, {"outcomes": OUTCOMES_FOLDER})
 
@@ -60,7 +60,7 @@ def measure_change(
     """
     threshold = card.threshold if request.threshold is None else request.threshold
     samples = open_pairs(Path(request.data), request.split, pixels_of(card))
-    tally = MapTally(card, UNCHANGED, Gallery())
+    tally = MapTally(card, card.background, Gallery())
     _look_at_all(samples, finds_changes(network, card, computer, threshold), card, tally, folder, report)
     facts = {"images": len(samples), "threshold": threshold}
     return measured_change(tally, card, facts, {"outcomes": OUTCOMES_FOLDER})

@@ -2,6 +2,7 @@
 """Models of which it is known what they find, measured on rasters against layers."""
 
 import json
+from shutil import copyfile
 from types import SimpleNamespace
 
 import geopandas
@@ -100,6 +101,30 @@ def test_classes_of_pixels_are_compared_with_polygons_and_with_a_raster(tmp_path
     assert again["mIoU"] == 1
     _, one = measured("segment", raster, lakes, tmp_path / "one", reference_class="water", where="date = 'a'")
     assert one["confusion"]["water"] == {"water": 1800}
+
+
+def test_what_is_called_background_is_of_no_interest(tmp_path, model):
+    model("segment", ("background", "water"), bright_is_second)
+    raster = write_raster(tmp_path / "image.tif")
+    lakes = write_layer(tmp_path / "lakes.gpkg", [ground(30, 20, 90, 50), ground(150, 150, 160, 170)])
+    finished, metrics = measured("segment", raster, lakes, tmp_path / "report", reference_class="water")
+    assert metrics["confusion"]["water"] == {"background": 200, "water": 1800}
+    with rasterio.open(finished.outputs["outcomes"]) as outcomes:
+        numbers = outcomes.read(1)
+    assert (numbers[30, 40], numbers[55, 40], numbers[160, 155], numbers[0, 0]) == (TRUE, FALSELY, MISSING, NOTHING)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "right, false, missed" in page
+    assert "of another class" not in page
+
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    copyfile(raster, tmp_path / "data" / "images" / "a.tif")
+    copyfile(finished.outputs["found"], tmp_path / "data" / "masks" / "a.tif")
+    (tmp_path / "data" / "classes.json").write_text('[{"name": "background"}, {"name": "water"}]')
+    request = EvaluateRequest("segment", str(tmp_path / "data"), str(tmp_path / "second"), "known")
+    evaluate(request, Report())
+    with rasterio.open(tmp_path / "second" / "outcomes" / "a.tif") as outcomes:
+        assert set(np.unique(outcomes.read(1))) == {NOTHING, TRUE}
 
 
 def test_changes_are_compared_with_polygons(tmp_path, model):

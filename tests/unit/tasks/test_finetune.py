@@ -132,6 +132,12 @@ def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_
     assert read_card(tmp_path / "my courts") == second
     with pytest.raises(InputError, match="is complete"):
         finetune(request_of(epochs=2, resume=True), Report())
+    page = tmp_path / "my courts" / "report.html"
+    assert "2 epochs of 2 steps with 2 images" in page.read_text(encoding="utf-8")
+    page.unlink()  # as if killed before it was written
+    finetune(request_of(epochs=2, resume=True), Report())
+    assert page.is_file()
+    assert open_model("my-courts", "detect")[0].weights_sha256 == second.weights_sha256
 
 
 def test_a_training_that_is_cancelled_at_once_leaves_no_model(request_of, tmp_path):
