@@ -2,7 +2,7 @@
 """Polygons with a class: what users draw to teach."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,18 +90,21 @@ class PlacedPolygons:
         return rasterize(shapes, (side, side), fill=fill, transform=pixels, dtype=np.uint8)
 
 
-def read_labels(path: str, class_field: str, what: str = "label layer") -> LabelLayer:
+def read_labels(
+    path: str, class_field: str, what: str = "label layer", warn: Callable[[str], None] = lambda text: None
+) -> LabelLayer:
     """The polygons of a vector file with their classes.
 
     Args:
         path: vector file that GDAL can open.
         class_field: holds the class; empty if all polygons are of one.
         what: how the file is called in errors.
+        warn: is told of features that are left out, and of a missing reference system.
 
     Raises:
         InputError: the file cannot be read or holds no polygon, there is no such field, or a polygon has no class.
     """
-    frame = read_polygon_features(path, what, with_fields=bool(class_field)).explode(ignore_index=True)
+    frame = read_polygon_features(path, what, bool(class_field), warn=warn).explode(ignore_index=True)
     frame = frame[shapely.get_dimensions(frame.geometry.to_numpy()) == 2].reset_index(drop=True)
     geometry = frame.geometry.force_2d()
     if not class_field:
