@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Polygons that users bring: masks, zones and labels."""
 
+import re
 from collections.abc import Callable
 
 import geopandas
 import numpy as np
+import pandas
 import shapely
 from pyogrio.errors import DataSourceError
 
 from model_runner.errors import InputError
 from model_runner.raster.working_grid import WorkingGrid
+
+NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
 
 def read_polygon_features(
@@ -46,6 +50,19 @@ def read_polygon_features(
     if frame.crs is None:
         warn(f"The {what} {path} has no reference system and is taken to be in that of the raster.")
     return frame.reset_index(drop=True)
+
+
+def class_name(value: object) -> str:
+    """The name of a class from the value of a field: one that can name a folder too; empty if there is none."""
+    if pandas.isna(value):
+        return ""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return NOT_IN_NAMES.sub("_", text).strip().strip(".")
+
+
+def name_without_blanks(name: str) -> str:
+    """The name of a class where blanks separate fields, as in DOTA's format."""
+    return "-".join(name.split())
 
 
 def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.ndarray:

@@ -18,10 +18,11 @@ from model_runner.contract.data_requests import ExportDataRequest
 from model_runner.contract.folders import plugin_version
 from model_runner.contract.messages import Finished
 from model_runner.errors import InputError
+from model_runner.raster.polygon_files import class_name, name_without_blanks
 from model_runner.raster.writer import new_folder, refuse_used_folder
 from model_runner.report import Report
 from model_runner.training_data.files import write_text
-from model_runner.training_data.label_layer import LabelLayer, class_name, read_labels, refuse_same_names
+from model_runner.training_data.label_layer import LabelLayer, read_labels, refuse_same_names
 from model_runner.training_data.labelling import (
     ChangeLabeller,
     Labeller,
@@ -124,7 +125,7 @@ def _classes_of_task(request: ExportDataRequest, labels: LabelLayer) -> tuple[La
     """The labels under the names that the task's layout allows, and the number of the background, if it is a class."""
     names, background = labels.names, None
     if request.task == "detect":
-        written = tuple("-".join(name.split()) for name in names)  # DOTA's text has blanks between its fields
+        written = tuple(map(name_without_blanks, names))
         refuse_same_names(names, written)
         return replace(labels, names=written), None
     if request.task == "change":
