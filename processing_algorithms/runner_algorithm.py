@@ -139,5 +139,5 @@ def numbers_for_models(finished: Finished) -> dict:
 
 
 def output_name(name: str) -> str:
-    """A name in capital letters, digits and underscores."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name).upper()
+    """A name in capital letters, digits and single underscores."""
+    return "_".join("".join(letter if letter.isalnum() else " " for letter in name).split()).upper()

@@ -67,7 +67,7 @@ def test_a_model_is_trained_measured_and_used(qgis_process, scenes, planes, home
 
 def test_a_cancelled_training_leaves_its_best_model_and_goes_on(pyqgis, scenes, tmp_path):
     folder = tmp_path / "training"
-    values = {"TASK": "classify", "DATA": str(scenes), "EPOCHS": 3, "SAMPLE_SIZE": 96, "WORKERS": 0, "DEVICE": "cpu"}
+    values = {"TASK": "classify", "DATA": str(scenes), "EPOCHS": 3, "SAMPLE_SIZE": 96, "DEVICE": "cpu"}
     told = pyqgis("cancel_training.py", json.dumps({**values, "OUTPUT": str(folder)}))
     assert told["error"].startswith(
         "Cancelled. The best model so far is 'my-scenes-classify', which is in the toolbox."

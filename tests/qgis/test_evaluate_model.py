@@ -18,6 +18,7 @@ def test_a_model_and_a_dataset_are_enough(evaluation, fake_runner, dataset, tmp_
     assert Path(results["REPORT"]) == tmp_path / "evaluation" / "report.html"
     assert Path(results["METRICS"]).is_file()
     assert (results["MAP50"], results["F1"], results["BEST_THRESHOLD"], results["TOP_1"]) == (0.81, 0.7, 0.35, 0.9)
+    assert results["MAP_AREA"] == 0.8
     request = fake_runner.requests[0]
     expected = {
         "task": "detect", "data": dataset, "model": "detect-ucm-l0", "split": "val", "iou": 0.5, "threshold": None,
