@@ -192,6 +192,16 @@ def test_further_training_keeps_what_is_known_of_a_class(request_of, tmp_path):
     assert old_card.classes[0].colour == card.classes[1].colour
 
 
+def test_frozen_stages_keep_their_weights_and_statistics(request_of, tmp_path):
+    finetune(request_of(), Report())
+    finetune(request_of(init="my-courts", output=str(tmp_path / "more"), frozen_stages=2, learning_rate=0.01), Report())
+    old, new = (open_model(name, "detect")[1].state_dict() for name in ("my-courts", "more"))
+    changed = {key.rpartition(".")[0] for key in old if not torch.equal(old[key], new[key])}
+    parts = ("Stem", *(f"stages.{number}" for number in range(7)))  # every second one joins two stages
+    frozen = {part for part in parts if not any(key.startswith(f"backbone.{part}.") for key in changed)}
+    assert frozen == {"Stem", "stages.0", "stages.1", "stages.2"}
+
+
 def test_evaluation_measures_a_model_as_it_is_used(request_of, tmp_path):
     request = request_of(epochs=40, learning_rate=2e-3)
     trained = finetune(request, Report())
