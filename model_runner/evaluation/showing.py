@@ -3,6 +3,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import Tiling
+from model_runner.errors import UnreadableRaster
 from model_runner.evaluation.images import (
     MapFinder,
     finds_changes,
@@ -52,13 +54,18 @@ class Model(NamedTuple):
 def example_images(model: Model, folder: Path, split: str, count: int, seed: int = 0) -> list[Example]:
     """Some images of a split, chosen at random, with what is labelled and what the model finds.
 
+    Those that cannot be read are left out.
+
     Raises:
         RunnerError: the dataset cannot be used.
     """
     total, show = _SHOWN[model.card.task](model, folder, split)
     chosen = sorted(random.Random(seed).sample(range(total), min(count, total)))
-    with torch.inference_mode():
-        return [show(number) for number in chosen]
+    examples = []
+    for number in chosen:
+        with suppress(UnreadableRaster), torch.inference_mode():
+            examples.append(show(number))
+    return examples
 
 
 def _objects(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:

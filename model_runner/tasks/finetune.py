@@ -4,6 +4,7 @@
 import re
 import time
 from colorsys import hsv_to_rgb
+from contextlib import suppress
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -25,7 +26,7 @@ from model_runner.contract.model_card import (
     read_card,
 )
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.errors import Cancelled, InputError, ModelError
+from model_runner.errors import Cancelled, InputError, ModelError, UnreadableRaster
 from model_runner.model_store.official_checkpoints import read_checkpoint, tensors_of_checkpoint
 from model_runner.model_store.store import (
     find_folder,
@@ -168,7 +169,7 @@ def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> Model
         **recipe.card_facts(request.sample_size or recipe.sample_size),
         network=network,
         classes=_coloured(recipe.classes(folder), {}),
-        resolution=_resolution(request.resolution or ground_resolution(paths[0])),
+        resolution=_resolution(request.resolution or _ground_resolution(paths)),
         network_options=_options(request.network_options),
         licence=Licence("as its training data"),
         training_data=f"trained from scratch on {folder.name}",
@@ -184,13 +185,21 @@ def _card_of_successor(request: FinetuneRequest, facts: dict[str, str], first: M
         **pixel_facts(paths, request.bands, first),
         **(recipe.card_facts(request.sample_size) if request.sample_size else {}),
         classes=_coloured(recipe.classes(folder), {each.name: each.colour for each in first.classes}),
-        resolution=_resolution(request.resolution or ground_resolution(paths[0])) or first.resolution,
+        resolution=_resolution(request.resolution or _ground_resolution(paths)) or first.resolution,
         description="",
         limits="",
         metrics={},
         weights_sha256="",
         training_data=f"{first.id}, fine-tuned on {folder.name}; {first.id}: {first.training_data}",
     )
+
+
+def _ground_resolution(paths: list[Path]) -> float | None:
+    """Metres per pixel of the first image that can be read."""
+    for path in paths:
+        with suppress(UnreadableRaster):
+            return ground_resolution(path)
+    return None
 
 
 def _resolution(metres: float | None) -> Resolution | None:

@@ -3,7 +3,8 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from math import nan
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from model_runner.contract.model_card import WEIGHTS_FILE, ModelCard
 from model_runner.contract.task_requests import Compute, FinetuneRequest
-from model_runner.errors import RunnerError
+from model_runner.errors import RunnerError, UnreadableRaster
 from model_runner.evaluation.maps import map_legends
 from model_runner.evaluation.objects import object_legend
 from model_runner.evaluation.showing import Model, example_images
@@ -26,7 +28,7 @@ from model_runner.reports.examples import Example, show_examples
 from model_runner.reports.page import cards, facts, render_page, section, table
 from model_runner.reports.pictures import save_side_by_side
 from model_runner.training.checkpoints import LAST, load_checkpoint
-from model_runner.training.datasets.maps import open_masks, open_pairs
+from model_runner.training.datasets.maps import MapDataset, open_masks, open_pairs
 from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SceneDataset
 from model_runner.training.log_file import Column, Course, read_course
@@ -196,11 +198,17 @@ def count_labels(card: ModelCard, folder: Path, split: str) -> list[int]:
             if card.task == "change"
             else open_masks(folder, split, card.class_names, seen)
         )
-        labels = (maps.read_labels(number).flatten() for number in range(len(maps)))
+        labels = _readable_labels(maps)
     total = torch.zeros(count, dtype=torch.int64)
     for each in labels:
         total += torch.bincount(each.long(), minlength=256)[:count]
     return total.tolist()
+
+
+def _readable_labels(maps: MapDataset) -> Iterator[Tensor]:
+    for number in range(len(maps)):
+        with suppress(UnreadableRaster):
+            yield maps.read_labels(number).flatten()
 
 
 def fingerprint(folder: Path) -> str:

@@ -3,6 +3,7 @@
 
 import logging
 import warnings
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.errors import Cancelled, InputError
+from model_runner.errors import Cancelled, InputError, UnreadableRaster
 from model_runner.report import Report, TerminalReport
 from model_runner.training import checkpoints
 from model_runner.training.batches import weights_of_images
@@ -115,7 +116,8 @@ def _classes_shown(samples: Any, class_count: int) -> np.ndarray:
     """Which classes each image shows, bool (images, classes)."""
     shown = np.zeros((len(samples), class_count), bool)
     for index in range(len(samples)):
-        shown[index, samples.classes_of(index)] = True
+        with suppress(UnreadableRaster):
+            shown[index, samples.classes_of(index)] = True
     return shown
 
 

@@ -2,6 +2,7 @@
 """What the pixels of training images are like, where they are not the colours of 8 bits that networks start from."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from model_runner.contract.model_card import ModelCard
+from model_runner.errors import InputError, UnreadableRaster
 from model_runner.raster.bands import COLOUR_BANDS, BandChoice, choose_bands
 from model_runner.raster.handles import reading
 from model_runner.raster.pixels import read_pixels
@@ -40,15 +42,14 @@ def pixel_facts(paths: Sequence[Path], numbers: tuple[int, ...], first: ModelCar
         first: card of the model to start from.
 
     Raises:
-        InputError: an image has no such bands.
-        UnreadableRaster: an image is damaged.
+        InputError: an image has no such bands, or none can be read.
     """
     wanted = COLOUR_BANDS if first is None else len(first.bands)
     count = len(numbers) or wanted
     chosen = paths[:: -(-len(paths) // IMAGES_LOOKED_AT)]
     samples, types, names = [], set(), ()
     for path in chosen:
-        with reading(str(path)), opened(path) as raster:
+        with suppress(UnreadableRaster), reading(str(path)), opened(path) as raster:
             choice = choose_bands(raster, numbers, count)
             kinds = tuple(raster.dtypes[number - 1] for number in choice.numbers)
             names = names or band_names(raster, choice)
@@ -57,6 +58,8 @@ def pixel_facts(paths: Sequence[Path], numbers: tuple[int, ...], first: ModelCar
                 values, valid = read_pixels(raster, choice, Window(0, 0, raster.width, raster.height))
                 pixels = values[:, valid]
                 samples.append(pixels[:, :: max(1, -(-pixels.shape[1] // SAMPLES_PER_IMAGE))].astype(np.float64))
+    if not types:
+        raise InputError(f"None of the {len(chosen)} training images that were looked at can be read.")
     is_8_bit = all(set(kinds) == {"uint8"} for kinds in types)
     if is_8_bit and count == wanted:
         return {"stretch_limits": ()}

@@ -4,6 +4,7 @@
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from rasterio import DatasetReader
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model_runner.errors import InputError
+from model_runner.errors import InputError, UnreadableRaster
 from model_runner.raster.handles import reading
 from model_runner.training.datasets.findings import Finding, Tell, refuse
 from model_runner.training.datasets.images import COLOURS, Pixels, find_named_images, image_size, opened, read_image
@@ -98,7 +99,7 @@ class MapDataset(Dataset[LabelledMap]):
     """Images with a label for each pixel; ``open_masks`` and ``open_pairs`` make it.
 
     All labels are read and all sizes compared at once, before hours of training are spent; images are read when they
-    are asked for.
+    are asked for, and what cannot be read is told then.
 
     Args:
         files: the paths of the images and, last, of the labels of each place.
@@ -110,7 +111,6 @@ class MapDataset(Dataset[LabelledMap]):
 
     Raises:
         InputError: sizes differ, an image is not of 8 bits, or a label has another value.
-        UnreadableRaster: a file is damaged.
     """
 
     def __init__(self, files: Sequence[tuple[Path, ...]], table: LabelTable, pixels: Pixels = COLOURS) -> None:
@@ -120,7 +120,8 @@ class MapDataset(Dataset[LabelledMap]):
         self._numbers = torch.zeros(VALUES, dtype=torch.uint8)
         self._numbers[list(table.numbers)] = torch.tensor(list(table.numbers.values()), dtype=torch.uint8)
         for paths, label_path in zip(self.paths, self._label_paths, strict=True):
-            count_values(label_path, {path: image_size(path, pixels) for path in paths}, table, refuse)
+            with suppress(UnreadableRaster):
+                count_values(label_path, {path: image_size(path, pixels) for path in paths}, table, refuse)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -153,7 +154,6 @@ def open_masks(folder: Path, split: str, class_names: tuple[str, ...], pixels: P
 
     Raises:
         InputError: a file or folder is missing, or its content cannot be used.
-        UnreadableRaster: an image is damaged.
     """
     table = read_class_table(folder, split)
     unknown = [name for name in table.values if name not in class_names]
@@ -203,7 +203,6 @@ def open_pairs(folder: Path, split: str, pixels: Pixels = COLOURS) -> MapDataset
 
     Raises:
         InputError: a file or folder is missing, or its content cannot be used.
-        UnreadableRaster: an image is damaged.
     """
     return MapDataset(find_pairs(folder, split, refuse), CHANGE_LABELS, pixels)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Images that are scenes of a kind, in one folder a class."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from model_runner.errors import InputError
+from model_runner.errors import InputError, UnreadableRaster
 from model_runner.training.datasets.findings import Finding, Tell, refuse
 from model_runner.training.datasets.images import COLOURS, Pixels, find_images, image_size, read_image
 from model_runner.training.datasets.splits import SPLITS, part_folder
@@ -34,7 +35,8 @@ class LabelledScene(NamedTuple):
 class SceneDataset(Dataset[LabelledScene]):
     """A dataset of scenes: ``CLASS/NAME.{tif,tiff,png,jpg,jpeg}``.
 
-    All files are looked at once, before hours of training are spent; images are read when they are asked for.
+    All files are looked at once, before hours of training are spent; images are read when they are asked for, and
+    what cannot be read is told then.
 
     Args:
         folder: holds the classes' folders, or folders named train, val and test that do. In the first case every split
@@ -49,7 +51,6 @@ class SceneDataset(Dataset[LabelledScene]):
 
     Raises:
         InputError: a folder is missing or empty, a class is unknown, or an image is not of 8 bits.
-        UnreadableRaster: an image is damaged.
     """
 
     def __init__(self, folder: Path, split: str, class_names: tuple[str, ...], pixels: Pixels = COLOURS) -> None:
@@ -62,7 +63,8 @@ class SceneDataset(Dataset[LabelledScene]):
         self._class_count = len(class_names)
         self._pixels = pixels
         for path in self.paths:
-            image_size(path, pixels)
+            with suppress(UnreadableRaster):
+                image_size(path, pixels)
 
     def __len__(self) -> int:
         return len(self.paths)

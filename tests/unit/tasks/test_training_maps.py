@@ -120,6 +120,19 @@ def test_a_network_is_trained_goes_on_and_is_measured(request_of, tmp_path, task
     assert sum(metrics["confusion"][card.class_names[1]].values()) > 0
 
 
+@pytest.mark.parametrize(("task", "image", "label"), [("segment", "images", "masks"), ("change", "B", "label")])
+def test_files_that_are_no_images_are_left_out_if_told(request_of, tmp_path, task, image, label):
+    request = request_of(task, skip_unreadable=True, balance=True, batch_size=1, sample_size=128)
+    data = tmp_path / task
+    for place in (f"train/{image}/0.png", f"val/{label}/0.png"):
+        (data / place).write_bytes(b"junk")
+    lines = Lines()
+    finished = finetune(request, lines)
+    assert len(list((tmp_path / f"{task}-model" / "examples").iterdir())) == 1
+    assert Path(finished.outputs["report"]).is_file()
+    assert any(line.startswith("2 images could not be read and were left out:") for line in lines.lines)
+
+
 def test_colours_come_from_the_dataset_and_rows_from_classes_of_the_same_name(request_of, tmp_path):
     finetune(request_of("segment"), Report())
     card, old = open_model("segment-model", "segment")

@@ -2,6 +2,7 @@
 """Scene classifiers, trained and measured at a size that a CPU does in seconds."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,13 @@ from model_runner.tasks.finetune import finetune
 from model_runner.training.recipes.scenes import SceneRecipe, SceneTargets
 
 CLASSES = ("field", "lake")
+
+
+class Lines(Report):
+    lines = ()
+
+    def log(self, level, text):
+        self.lines += (text,)
 
 
 def write_scenes(folder, classes=CLASSES):
@@ -73,13 +81,18 @@ def test_training_goes_on_with_the_averaged_weights(request_of, tmp_path):
     assert longer["average"]["steps"] == longer["course"]["step"] == 4
 
 
+def test_files_that_are_no_images_are_left_out_if_told(request_of, tmp_path):
+    for place in ("train/field/0.png", "val/lake/1.png"):
+        (tmp_path / "scenes" / place).write_bytes(b"junk")
+    lines = Lines()
+    with pytest.raises(InputError, match="2 faults in 2 places"):
+        finetune(request_of(), Report())
+    finished = finetune(request_of(skip_unreadable=True, balance=True, batch_size=1, sample_size=128), lines)
+    assert Path(finished.outputs["report"]).is_file()
+    assert any(line.startswith("2 images could not be read and were left out:") for line in lines.lines)
+
+
 def test_known_classes_are_kept_and_new_ones_named(request_of, tmp_path):
-    class Lines(Report):
-        lines = ()
-
-        def log(self, level, text):
-            self.lines += (text,)
-
     finetune(request_of(), Report())
     more = write_scenes(tmp_path / "more", ("airport", *CLASSES))
     lines = Lines()
