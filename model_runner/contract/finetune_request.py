@@ -36,7 +36,9 @@ class FinetuneRequest:
         (),
     )
     sample_size: Optional[int] = option(
-        "side of the training samples in pixels (default: the model's tile size)", None, metavar="PX"
+        "side of the training samples in pixels (default: the model's tile size, or less where all images are smaller)",
+        None,
+        metavar="PX",
     )
     scale: Optional[tuple[float, ...]] = option(
         "smallest,largest factor by which training images are scaled; of scenes, over that at which the image fills "

@@ -30,13 +30,14 @@ from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector
 from model_runner.inference.prepare import prepare
 from model_runner.metrics.detection import judge, overlaps
+from model_runner.raster.scenes import seen_side
 from model_runner.raster.source import TileInput
 from model_runner.report import Report
 from model_runner.reports.examples import Example
 from model_runner.reports.pictures import IGNORED
 from model_runner.training.datasets.maps import MapDataset, open_masks, open_pairs
 from model_runner.training.datasets.objects import ObjectDataset
-from model_runner.training.datasets.scenes import SEEN_SHARE, MiddlesOfScenes, SceneDataset
+from model_runner.training.datasets.scenes import MiddlesOfScenes, SceneDataset
 from model_runner.training.pixel_statistics import pixels_of
 
 IOU = 0.5  # from which a detection is right
@@ -104,7 +105,7 @@ def _map(card: ModelCard, samples: MapDataset, finder: MapFinder, background: in
 def _scenes(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
     network, card, computer = model
     samples = SceneDataset(folder, split, card.class_names, pixels_of(card))
-    middles = MiddlesOfScenes(samples, round(card.tile_size * SEEN_SHARE))
+    middles = MiddlesOfScenes(samples, seen_side(card.tile_size))
 
     def show(number: int) -> Example:
         image = middles[number].image.numpy()

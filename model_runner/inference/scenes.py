@@ -22,12 +22,11 @@ from model_runner.inference.computing import Computer
 from model_runner.inference.engine import Throughput, run_over_tiles
 from model_runner.inference.opening import known_range, knows
 from model_runner.inference.prepare import prepare
-from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, details, middle_square, plan_cells
+from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, details, middle_square, plan_cells, seen_side
 from model_runner.raster.source import RasterSource, TileInput, open_source
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.report import Report
 
-SEEN_SHARE = 224 / 256  # of a scene's side
 SCENES_FOR_A_TILE = 16  # scenes that are computed at once where another task computes one of its larger tiles
 
 Ranking = tuple[list[int], list[float]]  # the likeliest classes of a scene and their probabilities, best first
@@ -197,7 +196,7 @@ def _predict(
 def _middle(scene: TileInput) -> TileInput:
     """What the network looks at of a scene."""
     side = scene.valid.shape[0]
-    seen = round(side * SEEN_SHARE)
+    seen = seen_side(side)
     part = slice((side - seen) // 2, (side - seen) // 2 + seen)
     return TileInput(scene.pixels[:, part, part], scene.valid[part, part])
 

@@ -16,13 +16,13 @@ from model_runner.evaluation.scenes import SceneTally
 from model_runner.inference.computing import Computer
 from model_runner.inference.prepare import prepare
 from model_runner.metrics.confusion import agreement
+from model_runner.raster.scenes import seen_side
 from model_runner.raster.source import TileInput
 from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
 from model_runner.training.datasets.scenes import MiddlesOfScenes, SceneDataset
 from model_runner.training.pixel_statistics import pixels_of
-from model_runner.training.recipes import find_recipe
 
 MAIN = ("top-1", "top-5", "kappa")
 
@@ -38,7 +38,7 @@ def measure_scenes(
         Cancelled: the user asked to stop.
     """
     labelled = SceneDataset(Path(request.data), request.split, card.class_names, pixels_of(card))
-    samples = MiddlesOfScenes(labelled, find_recipe(request.task, card.network).sample_side(card.tile_size))
+    samples = MiddlesOfScenes(labelled, seen_side(card.tile_size))
     tally = SceneTally(card, Gallery())
     for first in range(0, len(samples), computer.batch_size):
         report.check_cancelled()
