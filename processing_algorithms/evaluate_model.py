@@ -108,6 +108,11 @@ class EvaluateModel(RunnerAlgorithm):
                 "detect: the smallest score of a detection that counts; automatic: 0.05 for the figures and the "
                 "model's for the map. change: the probability from which a pixel has changed; automatic: the model's.",
             ),
+            explained(
+                QgsProcessingParameterString("AGAINST", "Model to compare with", optional=True),
+                "The id of another model, such as the one that training started from. It is measured on the same data, "
+                "and the report has both side by side.",
+            ),
             share(
                 "IOU",
                 "Overlap from which a detection is right, 0 to 1 (IoU)",
@@ -189,6 +194,7 @@ class EvaluateModel(RunnerAlgorithm):
             data=values.text("DATA"),
             output="evaluation",
             model=card.id,
+            against=values.card("AGAINST", card.task).id if values.text("AGAINST") else None,
             split=values.choice("SPLIT"),
             iou=values.number_or_default("IOU"),
             threshold=values.number("THRESHOLD"),

@@ -159,6 +159,9 @@ class EvaluateRequest:
     data: str = option("dataset folder, or a raster that --reference labels", metavar="DATA")
     output: str = option("folder for the report, the figures and the layer of errors", metavar="DIR")
     model: str = option("id of the model (see 'models list')", "")
+    against: Optional[str] = option(
+        "id of another model, which is measured on the same data; the report has both side by side", None, metavar="ID"
+    )
     split: str = option("part of the dataset to measure on, when it has parts", "val")
     iou: float = option("detect: overlap from which a detection counts as found", 0.5)
     threshold: Optional[float] = option(
