@@ -15,6 +15,7 @@ from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.errors import InputError
 from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import choose_computer
+from model_runner.inference.opening import refuse_bands
 from model_runner.model_store.loaded import loaded_model
 from model_runner.report import Report
 from model_runner.reports.page import tell
@@ -58,6 +59,7 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
             raise InputError(f"{output / name} is there already; choose another output folder.")
     computer = choose_computer(request.compute, report)
     card, network = loaded_model(request.model, request.task, computer.device)
+    refuse_bands(request.bands, card)
     measures = ON_DATASETS if request.reference is None else ON_RASTERS
     with _arriving_whole(output) as folder:
         measured: Measured = measures[request.task](request, card, network, computer, folder, report)
@@ -68,6 +70,7 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
             "weights_sha256": card.weights_sha256,
             "data": str(Path(request.data).resolve()),
             "split": request.split if request.reference is None else None,
+            "bands": list(request.bands) or None,
             "reference": request.reference and str(Path(request.reference).resolve()),
             **figures,
             "seconds": seconds,
