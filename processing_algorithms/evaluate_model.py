@@ -28,6 +28,7 @@ from .parameters import (
     FLOAT,
     POLYGONS,
     advanced,
+    bands_by_number,
     explained,
     how_to_compute,
     model_choice,
@@ -144,6 +145,10 @@ class EvaluateModel(RunnerAlgorithm):
                     "Empty: the only class that no polygon has; if there are several, such pixels do not count.",
                 )
             ),
+            bands_by_number(
+                "The bands of the dataset's images, or of the image (for change of both), that the model shall see, in "
+                "its order: those with which it was trained."
+            ),
             *how_to_compute("tiles"),
             explained(
                 QgsProcessingParameterFolderDestination("OUTPUT", "Evaluation"),
@@ -186,9 +191,13 @@ class EvaluateModel(RunnerAlgorithm):
                 if on_dataset
                 else f"Choose the reference that labels the image '{self._raster.name}'."
             )
+        bands = values.bands()
+        refusal = card.refuse_bands(len(bands)) if bands else None
+        if refusal:
+            raise InputError(refusal)
         for raster in (self._raster, self._after):
             if raster is not None:
-                values.check_raster(raster, card, ())
+                values.check_raster(raster, card, bands)
         self._wanted = EvaluateRequest(
             task=card.task,
             data=values.text("DATA"),
@@ -203,6 +212,7 @@ class EvaluateModel(RunnerAlgorithm):
             reference_class=values.text("REFERENCE_CLASS") or None,
             background=values.text("BACKGROUND") or None,
             after=UNTIL_THERE_ARE_FILES if self._after is not None else None,
+            bands=bands,
             extent=values.extent_in(self._raster),
             area=UNTIL_THERE_ARE_FILES if values.is_given("AREA") else None,
             resolution=values.number("RESOLUTION"),

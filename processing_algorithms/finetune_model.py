@@ -25,6 +25,7 @@ from .parameters import (
     FLOAT,
     INTEGER,
     advanced,
+    bands_by_number,
     device_choice,
     explained,
     optional_number,
@@ -122,14 +123,7 @@ class FinetuneModel(RunnerAlgorithm):
                     "For images without georeference: the size of a pixel on the ground. The model will work at it.",
                 )
             ),
-            advanced(
-                explained(
-                    QgsProcessingParameterString(
-                        "BANDS", "Bands, such as 4,3,2 (empty: the first ones)", optional=True
-                    ),
-                    "The bands that the model shall see, in its order; other numbers than three are possible.",
-                )
-            ),
+            bands_by_number("The bands that the model shall see, in its order; other numbers than three are possible."),
             advanced(
                 explained(
                     QgsProcessingParameterString(

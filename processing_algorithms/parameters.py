@@ -89,6 +89,16 @@ def bands_of(raster: str, name: str, label: str) -> QgsProcessingParameterDefini
     )
 
 
+def bands_by_number(help_text: str) -> QgsProcessingParameterDefinition:
+    """An advanced text of numbers of bands, where there is no layer that tells which bands there are."""
+    return advanced(
+        explained(
+            QgsProcessingParameterString("BANDS", "Bands, such as 4,3,2 (empty: the first ones)", optional=True),
+            help_text,
+        )
+    )
+
+
 def where_to_look(raster: str, *more_bands: QgsProcessingParameterDefinition) -> list[QgsProcessingParameterDefinition]:
     """Part, bands and resolution of the raster of that name, and the bands of others."""
     return [

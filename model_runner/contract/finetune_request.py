@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from .model_card import TASKS
-from .request_parts import PRECISIONS, option, refuse_share, refuse_unknown_task, refuse_unless
+from .request_parts import PRECISIONS, option, refuse_band_numbers, refuse_share, refuse_unknown_task, refuse_unless
 
 CHECK_FILE = "check.json"  # in the output folder: what is wrong with the dataset
 
@@ -81,7 +81,7 @@ class FinetuneRequest:
         object.__setattr__(self, "bands", tuple(self.bands))
         refuse_unknown_task("Fine-tuning", self.task)
         refuse_unless(self.check or bool(self.output), "Name a folder for the new model with --output.")
-        refuse_unless(all(band >= 1 for band in self.bands), f"Bands are counted from 1; {list(self.bands)} was given.")
+        refuse_band_numbers(self.bands)
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(self.scale))
             refuse_unless(

@@ -15,6 +15,7 @@ from model_runner.contract.folders import plugin_version
 from model_runner.contract.model_card import WEIGHTS_FILE, ModelCard
 from model_runner.contract.task_requests import Compute, FinetuneRequest
 from model_runner.errors import RunnerError
+from model_runner.evaluation.images import ImageReader
 from model_runner.evaluation.objects import object_legend
 from model_runner.evaluation.showing import Model, example_images
 from model_runner.inference.computing import choose_computer
@@ -69,7 +70,7 @@ def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[E
     computer = choose_computer(Compute(request.device, request.precision), Report())
     network = network_of(card)
     network.load_state_dict(load_file(output / WEIGHTS_FILE))
-    model = Model(network.eval().to(computer.device), card, computer)
+    model = Model(network.eval().to(computer.device), ImageReader(card, request.bands), computer)
     examples = example_images(model, Path(request.data), "val", SHOWN)
     (output / EXAMPLES).mkdir(exist_ok=True)
     for number, each in enumerate(examples, 1):
@@ -82,7 +83,7 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
     course, folder = read_course(Path(request.output)), Path(request.data)
     figures = {name: value for name, value in card.metrics.items() if isinstance(value, int | float)}
     main = {name: value for name, value in figures.items() if _class_of(name, card) is None}
-    counts = {split: count_labels(card, folder, split) for split in ("train", "val")}
+    counts = {split: count_labels(card, folder, split, request.bands) for split in ("train", "val")}
     explained = object_legend() if card.task == "detect" else ""
     if card.task in ("segment", "change"):
         explained = legend({each.name: each.colour for each in card.classes})
@@ -171,21 +172,20 @@ def _kinds(figures: dict[str, float], card: ModelCard) -> list[str]:
     return list(dict.fromkeys(name.removesuffix(f" {each}") for name, each in of.items() if each is not None))
 
 
-def count_labels(card: ModelCard, folder: Path, split: str) -> list[int]:
-    """How many objects, pixels or scenes of each class a split labels."""
-    count = len(card.classes)
+def count_labels(card: ModelCard, folder: Path, split: str, bands: tuple[int, ...]) -> list[int]:
+    """How many objects, pixels or scenes of each class a split labels; ``bands`` are those that the user chose."""
+    count, pixels = len(card.classes), pixels_of(card, bands)
     if card.task == "classify":
-        labels = SceneDataset(folder, split, card.class_names, pixels_of(card)).labels
+        labels = SceneDataset(folder, split, card.class_names, pixels).labels
         return torch.bincount(torch.tensor(labels), minlength=count).tolist()
     if card.task == "detect":
-        objects = ObjectDataset(folder, split, card.class_names, pixels=pixels_of(card))
+        objects = ObjectDataset(folder, split, card.class_names, pixels=pixels)
         labels = (objects.labelled_objects(number)[1] for number in range(len(objects)))
     else:
-        seen = pixels_of(card)
         maps = (
-            open_pairs(folder, split, seen)
+            open_pairs(folder, split, pixels)
             if card.task == "change"
-            else open_masks(folder, split, card.class_names, seen)
+            else open_masks(folder, split, card.class_names, pixels)
         )
         labels = (maps.read_labels(number).flatten() for number in range(len(maps)))
     total = torch.zeros(count, dtype=torch.int64)

@@ -16,6 +16,7 @@ from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.errors import InputError
 from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import Computer, choose_computer
+from model_runner.inference.opening import refuse_bands
 from model_runner.model_store.loaded import loaded_model
 from model_runner.model_store.store import find_model
 from model_runner.report import Report
@@ -59,8 +60,8 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
         if (output / name).exists():
             raise InputError(f"{output / name} is there already; choose another output folder.")
     computer = choose_computer(request.compute, report)
-    if request.against:
-        find_model(request.against, request.task)
+    for model_id in filter(None, (request.model, request.against)):
+        refuse_bands(request.bands, find_model(model_id, request.task)[0])
     with _arriving_whole(output) as folder:
         card, measured = _measure(request.model, request, computer, folder, report)
         against = None
@@ -74,6 +75,7 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
             "weights_sha256": card.weights_sha256,
             "data": str(Path(request.data).resolve()),
             "split": request.split if request.reference is None else None,
+            "bands": list(request.bands) or None,
             "reference": request.reference and str(Path(request.reference).resolve()),
             **figures,
             **({"against": {"model": against[0].id, **_rounded(against[1].figures)}} if against else {}),

@@ -44,6 +44,7 @@ def evaluation_page(
         "later raster": request.after and str(Path(request.after).resolve()),
         "reference": request.reference and str(Path(request.reference).resolve()),
         "features that count": request.where,
+        "bands": request.bands,
         "extent": request.extent,
         "area that counts": request.area,
         "images": measured.figures.get("images"),

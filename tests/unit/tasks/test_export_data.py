@@ -312,6 +312,28 @@ def test_labels_of_other_layouts_come_back_too(task, expected, town, layer, expo
     assert area == pytest.approx(sum(kind == "a" for kind in kinds) * 60 * 60 / 4, rel=0.01)
 
 
+def test_boxes_in_coco_are_shown_where_they_lie(make_raster, tmp_path):
+    folder, images = tmp_path / "coco", {"train": "one.tif", "valid": "two.tif"}
+    for number, (split, name) in enumerate(images.items()):
+        place = HALF_METRES @ Affine.translation(200 * number, 0)
+        image = make_raster(name, np.zeros((3, 100, 100), np.uint16), transform=place)
+        (folder / split).mkdir(parents=True)
+        Path(image).rename(folder / split / name)
+        content = {
+            "images": [{"id": 1, "file_name": name}],
+            "categories": [{"id": 4, "name": "roof"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 4, "bbox": [50, 40, 20, 10, 90]}],
+        }
+        (folder / split / "_annotations.coco.json").write_text(json.dumps(content))
+    finished = load_data(LoadDataRequest(str(folder), str(tmp_path / "back.gpkg")), Lines())
+    assert (finished.numbers["images"], finished.numbers["count_roof"]) == (2, 2)
+    back = pyogrio.read_dataframe(tmp_path / "back.gpkg").sort_values("split")
+    assert back["split"].tolist() == ["train", "val"]
+    assert back["image"].tolist() == ["train/one.tif", "valid/two.tif"]
+    for box, left in zip(back.geometry, (400_000, 400_100), strict=True):
+        assert box.bounds == pytest.approx((left + 22.5, 5_800_000 - 25, left + 27.5, 5_800_000 - 15), abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
