@@ -62,7 +62,7 @@ def test_a_page_is_whole_in_itself_and_escapes_what_it_is_told():
     assert "http" not in page
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6) | st.just(nan)), max_size=600))
 def test_every_point_of_a_curve_lies_on_its_chart(points):
     x, y = [sorted(each[0] for each in points), [each[1] for each in points]]
