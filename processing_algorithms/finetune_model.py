@@ -30,6 +30,7 @@ from .parameters import (
     explained,
     optional_number,
     precision_choice,
+    resolution_choice,
     share,
     switch,
     text_with_choices,
@@ -116,10 +117,8 @@ class FinetuneModel(RunnerAlgorithm):
                 )
             ),
             advanced(
-                explained(
-                    optional_number(
-                        "RESOLUTION", "Resolution of the images in metres (not set: theirs)", FLOAT, 0.001, 1000
-                    ),
+                resolution_choice(
+                    "Resolution of the images in metres (not set: theirs)",
                     "For images without georeference: the size of a pixel on the ground. The model will work at it.",
                 )
             ),
