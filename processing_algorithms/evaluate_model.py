@@ -11,7 +11,6 @@ from qgis.core import (
     QgsProcessingOutputHtml,
     QgsProcessingOutputMapLayer,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFile,
@@ -30,9 +29,11 @@ from .parameters import (
     advanced,
     bands_by_number,
     explained,
+    extent_choice,
     how_to_compute,
     model_choice,
     optional_number,
+    resolution_choice,
     share,
 )
 from .runner_algorithm import RunnerAlgorithm
@@ -94,14 +95,9 @@ class EvaluateModel(RunnerAlgorithm):
                 "Polygons outside of which nothing counts: what the model finds there is not false. Empty: the image "
                 "is labelled everywhere.",
             ),
-            explained(
-                QgsProcessingParameterExtent("EXTENT", "Only within this extent", optional=True),
-                "The part of the image to measure on. Not set: all of it.",
-            ),
-            explained(
-                optional_number(
-                    "RESOLUTION", "Resolution to work at, in metres per pixel (not set: automatic)", FLOAT, 0.001, 1000
-                ),
+            extent_choice("The part of the image to measure on. Not set: all of it."),
+            resolution_choice(
+                "Resolution to work at, in metres per pixel (not set: automatic)",
                 "As in the algorithm in which the model is used, which finds something else at another resolution.",
             ),
             explained(

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from model_runner.contract.finetune_request import REPORT_FILE
 from model_runner.contract.folders import plugin_version
 from model_runner.contract.model_card import WEIGHTS_FILE, ModelCard
 from model_runner.contract.task_requests import Compute, FinetuneRequest
@@ -31,7 +32,7 @@ from model_runner.training.datasets.scenes import SceneDataset
 from model_runner.training.log_file import Column, Course, read_course
 from model_runner.training.pixel_statistics import pixels_of
 
-PAGE, EXAMPLES = "report.html", "examples"
+EXAMPLES = "examples"
 SHOWN = 8  # validation images
 MOST_CURVES = 8
 LABELLED = {"detect": "objects", "segment": "pixels", "change": "pixels", "classify": "scenes"}
@@ -56,11 +57,11 @@ def write_training_report(request: FinetuneRequest, card: ModelCard, began: floa
     try:
         examples = _examples(request, card, output)
         page = _page(request, card, examples, time.perf_counter() - began)
-        (output / PAGE).write_text(page, encoding="utf-8")
+        (output / REPORT_FILE).write_text(page, encoding="utf-8")
     except (RunnerError, OSError) as error:
         report.log("warning", f"The report of the training could not be written: {error}")
         return {}
-    return {"report": str(output / PAGE)}
+    return {"report": str(output / REPORT_FILE)}
 
 
 def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[Example]:

@@ -46,7 +46,7 @@ def make_scene(make_raster):
     return make
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(-20, 20), st.floats(-20, 20), st.integers(0, 99))
 def test_a_shift_is_measured_to_a_fraction_of_a_pixel(x, y, seed):
     before = scene(220, 250, seed)
@@ -130,7 +130,7 @@ def test_a_raster_without_data_in_common_is_no_trouble(make_scene):
     assert figures.shift is None
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(0.6, 2.0), st.floats(-40, 40), st.integers(0, 99))
 def test_matching_removes_a_linear_change_of_light_whatever_has_changed(gain, offset, seed):
     random = np.random.default_rng(seed)
