@@ -195,9 +195,9 @@ def _describe_model(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from model_runner.server import Server, take_standard_output
+    from model_runner.server import Server, take_standard_input, take_standard_output
 
-    Server(take_standard_output(), options.idle_seconds).serve(sys.stdin)
+    Server(take_standard_output(), options.idle_seconds).serve(take_standard_input())
     return DONE
 
 

@@ -30,6 +30,19 @@ def take_standard_output() -> TextIO:
     return lines
 
 
+def take_standard_input() -> TextIO:
+    """The protocol's own standard input; others find theirs at its end.
+
+    A process that another forks closes its standard input before all else, and would wait for ever for the lock that
+    the reading thread holds. So do the processes that load images for a training.
+    """
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return requests
+
+
 class Server:
     """Runs jobs one after the other.
 

@@ -136,9 +136,11 @@ class EvaluateModel(RunnerAlgorithm):
             advanced(
                 explained(
                     QgsProcessingParameterString(
-                        "BACKGROUND", "Class of what no polygon covers (segment)", optional=True
+                        "BACKGROUND", "Class of what is nothing of interest (segment)", optional=True
                     ),
-                    "Empty: the only class that no polygon has; if there are several, such pixels do not count.",
+                    "Pixels of other classes are then right, false or missed, and no polygon need cover it. Empty: the "
+                    "class called background, else the only one that no polygon has; if there are several, pixels in "
+                    "no polygon do not count.",
                 )
             ),
             bands_by_number(

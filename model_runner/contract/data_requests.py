@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from .model_card import TASKS
+from .model_card import BACKGROUND, TASKS
 from .request_parts import RasterSource, option, refuse_other_file, refuse_share, refuse_unknown_task, refuse_unless
 
 FROM_POLYGONS, FROM_GRID = SCENE_SOURCES = ("polygons", "grid")
@@ -49,7 +49,7 @@ class ExportDataRequest:
     )
     empty: float = option("chips without labels to keep, for each one with labels", 1.0, metavar="RATIO")
     background: str = option(
-        "segment: class of the pixels that lie in no polygon; 'none' has them ignored", "background", metavar="NAME"
+        "segment: class of the pixels that lie in no polygon; 'none' has them ignored", BACKGROUND, metavar="NAME"
     )
     scenes: str = option(
         "classify: whether a chip shows a polygon with its surroundings, or a cell of a grid that polygons cover",

@@ -9,6 +9,7 @@ from typing import Optional
 from .model_card import TASKS
 from .request_parts import PRECISIONS, option, refuse_band_numbers, refuse_share, refuse_unknown_task, refuse_unless
 
+SCRATCH = "none"  # instead of a model to start from
 CHECK_FILE = "check.json"  # in the output folder: what is wrong with the dataset
 REPORT_FILE = "report.html"  # there too: how the training went
 

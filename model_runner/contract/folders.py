@@ -43,6 +43,11 @@ def environment_folder() -> Path:
     return data_folder() / "environment"
 
 
+def program_name() -> str:
+    """The program and its version, as cards and reports tell it."""
+    return f"LWGANet for QGIS {plugin_version()}"
+
+
 def plugin_version() -> str:
     """The version in ``metadata.txt``, the only place where it is written."""
     for line in (PLUGIN_ROOT / "metadata.txt").read_text(encoding="utf-8").splitlines():

@@ -19,6 +19,7 @@ DEFAULT_MODELS = {
     "change": "change-demo-l0",
     "classify": "scene-ucm-l0",
 }
+BACKGROUND = "background"  # the class of what is nothing of interest, where it has no other name
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
@@ -57,6 +58,8 @@ class ModelCard:
     ``mean`` and ``std`` are those of the training pixels on the scale 0 to 255, a value for each band.
     ``stretch_percentiles`` tells how rasters that are not 8 bit are brought to that scale;
     where ``stretch_limits`` has, for each band, the values that become 0 and 255, these are taken instead.
+    ``data_fingerprint`` is a SHA-256 over the files of the dataset that it learnt from last, ``made_with`` the program
+    and its version.
     """
 
     id: str
@@ -81,6 +84,8 @@ class ModelCard:
     limits: str = ""
     metrics: dict = field(default_factory=dict)
     weights_sha256: str = ""
+    data_fingerprint: str = ""
+    made_with: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no model can be.
@@ -107,6 +112,13 @@ class ModelCard:
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes by number."""
         return tuple(each.name for each in self.classes)
+
+    @property
+    def background(self) -> Optional[int]:
+        """The number of the class of what is nothing of interest; None if every class is of interest."""
+        if self.task == "change":
+            return 0
+        return self.class_names.index(BACKGROUND) if BACKGROUND in self.class_names else None
 
     def refuse_bands(self, count: int, whose: str = "you chose") -> Optional[str]:
         """Why this number of bands cannot work, or None; ``whose`` says where the number comes from."""

@@ -174,8 +174,9 @@ class EvaluateRequest:
     reference_class: Optional[str] = option("class of all polygons of the reference, instead of a field", None)
     where: Optional[str] = option("which features of the reference count, as in SQL", None)
     background: Optional[str] = option(
-        "segment: class of what no polygon covers (default: the only one that no polygon has; if there are several, "
-        "such pixels do not count)",
+        "segment: class of what is nothing of interest, so that errors are false or missed; no polygon need cover it "
+        "(default: the one called background, else the only one that no polygon has; if there are several, pixels in "
+        "no polygon do not count)",
         None,
     )
     after: Optional[str] = option("change: the raster of the later date", None)
@@ -194,7 +195,7 @@ class EvaluateRequest:
             object.__setattr__(self, "extent", tuple(self.extent))
         refuse_unknown_task("Evaluation", self.task)
         refuse_band_numbers(self.bands)
-        for name in ("after", "area", "extent", "resolution", "where", "reference_class", "background"):
+        for name in ("after", "area", "extent", "resolution", "where", "reference_class"):
             refuse_unless(
                 self.reference is not None or getattr(self, name) is None,
                 f"{name.replace('_', ' ').capitalize()} is for a raster with a reference; name the reference too.",

@@ -24,8 +24,6 @@ from model_runner.reports.pictures import IGNORED
 from model_runner.training.datasets.images import Pixels, read_image
 from model_runner.training.pixel_statistics import pixels_of
 
-UNCHANGED = 0  # number of the class of what has not changed
-
 
 class MapFinder(NamedTuple):
     """How a model labels pixels.

@@ -68,16 +68,16 @@ class MapTally:
         if counted:
             wrong = 1 - int(confusion.diag().sum()) / counted
             self._gallery.offer(
-                wrong, lambda: map_example(name, read(), found_numbers, label_numbers, outcomes, wrong, self._card)
+                wrong,
+                lambda: map_example(
+                    name, read(), found_numbers, label_numbers, outcomes, wrong, self._card, self._background
+                ),
             )
         return outcomes
 
     def sections(self) -> tuple[str, ...]:
         """What the report shows."""
         names, figures = self._card.class_names, agreement(self.confusion)
-        shown = {name: colour for name, colour in OUTCOMES.items() if name != "nothing, rightly"}
-        if self._background is None:
-            shown = {"right": RIGHT, "of another class": OTHER}
         return (
             section(
                 "By class",
@@ -99,8 +99,7 @@ class MapTally:
             section("What is taken for what", confusion_matrix_table(names, self.confusion.tolist(), "pixels")),
             *example_sections(
                 self._gallery,
-                legend({each.name: each.colour for each in self._card.classes}),
-                legend(shown, "In the last picture:"),
+                *map_legends(self._card, self._background),
             ),
         )
 
@@ -152,14 +151,13 @@ def map_example(
     outcomes: np.ndarray,
     wrong: float,
     card: ModelCard,
+    background: int | None,
 ) -> Example:
-    """The image, or both dates, the labels, what was found, and where it errs."""
+    """The image, or both dates, the labels, what was found, and where it errs; ``map_legends`` explains the colours."""
     colours = [each.colour for each in card.classes]
     headings = ("image",) if len(images) == 1 else ("before", "after")
     last = images[-1]
-    tints = [None, *list(OUTCOMES.values())[1:]]
-    if (outcomes != NOTHING).all():  # every class is of interest: only errors are coloured
-        tints[TRUE] = None
+    tints = [None if name not in _drawn_outcomes(card, background) else tint for name, tint in OUTCOMES.items()]
     return Example(
         name,
         f"{wrong:.1%} of the labelled pixels are wrong",
@@ -167,6 +165,19 @@ def map_example(
             *((heading, scaled(image)) for heading, image in zip(headings, images, strict=True)),
             ("labelled", paint_numbers(last, labels, colours)),
             ("found", paint_numbers(last, found, colours)),
-            ("right, false, missed", paint_numbers(last, outcomes, tints)),
+            ("errors" if background is None else "right, false, missed", paint_numbers(last, outcomes, tints)),
         ),
     )
+
+
+def map_legends(card: ModelCard, background: int | None) -> tuple[str, str]:
+    """What the colours of ``map_example`` mean: those of the classes, and those of the last picture."""
+    drawn = {name: OUTCOMES[name] for name in _drawn_outcomes(card, background)}
+    return legend({each.name: each.colour for each in card.classes}), legend(drawn, "In the last picture:")
+
+
+def _drawn_outcomes(card: ModelCard, background: int | None) -> tuple[str, ...]:
+    """The outcomes that pictures show; where every class is of interest, only errors."""
+    if background is None:
+        return ("of another class",)
+    return ("right", "false", "missed") + (("of another class",) if len(card.classes) > 2 else ())

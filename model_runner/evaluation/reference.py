@@ -20,7 +20,7 @@ from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.errors import InputError
 from model_runner.raster.handles import reading
-from model_runner.raster.polygon_files import read_polygon_features
+from model_runner.raster.polygon_files import class_name, name_without_blanks, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.reports.pictures import IGNORED
 
@@ -84,7 +84,7 @@ def open_reference_map(request: EvaluateRequest, card: ModelCard, grid: WorkingG
     if Path(request.reference).suffix.lower() in VECTORS:
         labelled = read_labelled(request, card, grid)
         without = set(range(len(card.classes))) - set(labelled.numbers.tolist())
-        background = _background(request, card)
+        background = background_of(request, card)
         if background is None and len(without) == 1:
             background = without.pop()
         yield PolygonReference(labelled, background)
@@ -139,7 +139,7 @@ class RasterReference:
     """
 
     def __init__(self, dataset: DatasetReader, request: EvaluateRequest, card: ModelCard, grid: WorkingGrid) -> None:
-        self.background = _background(request, card)
+        self.background = background_of(request, card)
         self._dataset = dataset
         self._path = request.reference
         self._card = card
@@ -179,10 +179,13 @@ class RasterReference:
         return np.where(labelled, values, IGNORED).astype(np.uint8)
 
 
-def _background(request: EvaluateRequest, card: ModelCard) -> int | None:
-    if request.background is not None:
-        return _number_of(request.background, "The background", card)
-    return 0 if card.task == "change" else None
+def background_of(request: EvaluateRequest, card: ModelCard) -> int | None:
+    """The number of the class of what is nothing of interest: the one that the user names, or the model's.
+
+    Raises:
+        InputError: the model knows no such class.
+    """
+    return card.background if request.background is None else _number_of(request.background, "The background", card)
 
 
 def _class_numbers(frame: geopandas.GeoDataFrame, request: EvaluateRequest, card: ModelCard) -> np.ndarray:
@@ -191,8 +194,9 @@ def _class_numbers(frame: geopandas.GeoDataFrame, request: EvaluateRequest, card
         number = _number_of(request.reference_class, "The reference class", card)
         return np.full(len(frame), number)
     if request.class_field not in frame.columns:
-        if card.task == "change" or len(card.classes) == 1:  # there is but one thing that polygons can show
-            return np.full(len(frame), len(card.classes) - 1)
+        of_interest = [number for number in range(len(card.classes)) if number != card.background]
+        if len(of_interest) == 1:  # there is but one thing that polygons can show
+            return np.full(len(frame), of_interest[0])
         fields = ", ".join(name for name in frame.columns if name != frame.geometry.name) or "none"
         raise InputError(
             f"The reference {request.reference} has no field {request.class_field!r}; name one of its fields "
@@ -203,7 +207,10 @@ def _class_numbers(frame: geopandas.GeoDataFrame, request: EvaluateRequest, card
     return names.map(numbers).to_numpy(dtype=np.int64)
 
 
-def _number_of(name: object, what: str, card: ModelCard) -> int:
-    if name not in card.class_names:
-        raise InputError(f"{what} {name!r} is unknown; the model knows {', '.join(card.class_names)}.")
-    return card.class_names.index(name)
+def _number_of(value: object, what: str, card: ModelCard) -> int:
+    """The number of the class that a field's value names, by itself or as the export of training data writes it."""
+    name = class_name(value)
+    for known in (value, name, name_without_blanks(name)):
+        if known in card.class_names:
+            return card.class_names.index(known)
+    raise InputError(f"{what} {value!r} is unknown; the model knows {', '.join(card.class_names)}.")

@@ -13,7 +13,7 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import Tiling
-from model_runner.evaluation.images import UNCHANGED, ImageReader, MapFinder, finds_changes, finds_classes, map_of
+from model_runner.evaluation.images import ImageReader, MapFinder, finds_changes, finds_classes, map_of
 from model_runner.evaluation.maps import map_example, outcome_numbers
 from model_runner.evaluation.objects import Truth, errors_at, object_example
 from model_runner.evaluation.scenes import scene_example
@@ -78,24 +78,25 @@ def _objects(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int
 def _masks(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
     samples = open_masks(folder, split, model.card.class_names, model.reader.pixels)
     finder = finds_classes(model.network, model.card, model.computer)
-    return len(samples), partial(_map, model.reader, samples, finder, None)
+    return len(samples), partial(_map, model.reader, samples, finder)
 
 
 def _pairs(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
     samples = open_pairs(folder, split, model.reader.pixels)
     finder = finds_changes(model.network, model.card, model.computer, model.card.threshold)
-    return len(samples), partial(_map, model.reader, samples, finder, UNCHANGED)
+    return len(samples), partial(_map, model.reader, samples, finder)
 
 
-def _map(reader: ImageReader, samples: MapDataset, finder: MapFinder, background: int | None, number: int) -> Example:
+def _map(reader: ImageReader, samples: MapDataset, finder: MapFinder, number: int) -> Example:
+    card = reader.card
     paths, labels = samples.paths[number], samples.read_labels(number).numpy()
     found, has_data = map_of(paths, reader, finder)
     labels = np.where(has_data, labels, IGNORED)
-    outcomes = outcome_numbers(found, labels, background)
+    outcomes = outcome_numbers(found, labels, card.background)
     labelled = labels != IGNORED
     wrong = float((found != labels)[labelled].mean()) if labelled.any() else 0.0
     pictures = [reader.picture(path) for path in paths]
-    return map_example(paths[0].name, pictures, found, labels, outcomes, wrong, reader.card)
+    return map_example(paths[0].name, pictures, found, labels, outcomes, wrong, card, card.background)
 
 
 def _scenes(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:

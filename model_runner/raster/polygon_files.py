@@ -1,16 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Polygons that users bring: masks, zones and labels."""
 
+import re
+from collections.abc import Callable
+
 import geopandas
 import numpy as np
+import pandas
 import shapely
 from pyogrio.errors import DataSourceError
 
 from model_runner.errors import InputError
 from model_runner.raster.working_grid import WorkingGrid
 
+NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
-def read_polygon_features(path: str, what: str, with_fields: bool, where: str | None = None) -> geopandas.GeoDataFrame:
+
+def read_polygon_features(
+    path: str,
+    what: str,
+    with_fields: bool,
+    where: str | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> geopandas.GeoDataFrame:
     """The features of a vector file whose geometry is, or holds, a polygon.
 
     Args:
@@ -18,6 +30,7 @@ def read_polygon_features(path: str, what: str, with_fields: bool, where: str | 
         what: how the file is called in errors, "mask" for example.
         with_fields: whether their attributes are wanted.
         where: which features are wanted, as in SQL; None wants all.
+        warn: is told of features that are left out, and of a missing reference system.
 
     Raises:
         InputError: the file cannot be read or holds no polygon.
@@ -26,11 +39,30 @@ def read_polygon_features(path: str, what: str, with_fields: bool, where: str | 
         frame = geopandas.read_file(path, where=where, **({} if with_fields else {"columns": []}))
     except (DataSourceError, OSError, ValueError) as error:
         raise InputError(f"The {what} {path} cannot be read: {' '.join(str(error).split())}") from error
+    count = len(frame)
     if isinstance(frame, geopandas.GeoDataFrame):
-        frame = frame[shapely.get_dimensions(frame.geometry.to_numpy()) == 2]
+        geometry = frame.geometry.to_numpy()
+        frame = frame[(shapely.get_dimensions(geometry) == 2) & ~shapely.is_empty(geometry)]
     if not isinstance(frame, geopandas.GeoDataFrame) or frame.empty:
         raise InputError(f"The {what} {path} holds no polygon{f' where {where}' if where else ''}.")
+    if len(frame) < count:
+        warn(f"{count - len(frame)} of the {count} features of the {what} {path} have no polygon and are left out.")
+    if frame.crs is None:
+        warn(f"The {what} {path} has no reference system and is taken to be in that of the raster.")
     return frame.reset_index(drop=True)
+
+
+def class_name(value: object) -> str:
+    """The name of a class from the value of a field: one that can name a folder too; empty if there is none."""
+    if pandas.isna(value):
+        return ""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return NOT_IN_NAMES.sub("_", text).strip().strip(".")
+
+
+def name_without_blanks(name: str) -> str:
+    """The name of a class where blanks separate fields, as in DOTA's format."""
+    return "-".join(name.split())
 
 
 def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.ndarray:

@@ -146,7 +146,8 @@ def _reach(values: Sequence[float]) -> tuple[float, float]:
     """A round range around values."""
     least, most = min(values), max(values)
     if least == most:
-        return (least - 0.5, most + 0.5) if least else (0.0, 1.0)
+        margin = abs(least) / 2 or 0.5
+        return least - margin, most + margin
     step = _round_step(most - least)
     return floor(least / step) * step, ceil(most / step - 1e-9) * step
 

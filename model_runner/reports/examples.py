@@ -12,7 +12,8 @@ import numpy as np
 from model_runner.reports.page import section
 from model_runner.reports.pictures import data_address
 
-PANEL_WIDTH = 228  # pixels of the page, its margins included
+PANEL_WIDTH, NARROW_WIDTH = 228, 184  # pixels of the page, margins included
+MOST_WIDE_PANELS = 4  # that fit beside one another
 
 
 class Example(NamedTuple):
@@ -95,13 +96,14 @@ def show_examples(examples: Sequence[Example]) -> str:
     """Examples below one another."""
     shown = []
     for each in examples:
+        narrow, width = ("", PANEL_WIDTH) if len(each.panels) <= MOST_WIDE_PANELS else (" narrow", NARROW_WIDTH)
         panels = "".join(
             f'<div class="panel"><img src="{data_address(picture)}" alt="{escape(heading)}"><span>{escape(heading)}'
             "</span></div>"
             for heading, picture in each.panels
         )
         shown.append(
-            f'<div class="example" style="width:{len(each.panels) * PANEL_WIDTH}px"><h3>{escape(each.title)}</h3>'
+            f'<div class="example{narrow}" style="width:{len(each.panels) * width}px"><h3>{escape(each.title)}</h3>'
             f'<div class="note">{escape(each.caption)}</div>{panels}</div>'
         )
     return "\n".join(shown)

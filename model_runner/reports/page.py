@@ -57,12 +57,13 @@ svg .axis { stroke: var(--faint); stroke-width: 1; }
 .example h3, .example .note { margin: 0 12px 0 0; overflow-wrap: anywhere; word-break: break-word; }
 .panel { display: inline-block; vertical-align: top; margin: 0.4em 8px 0 0; }
 .panel img { display: block; width: 216px; border-radius: 3px; }
+.narrow .panel img { width: 172px; }
 .panel span { color: var(--faint); font-size: 0.82em; }
 @media print { :root { --paper: #ffffff; --ink: #000000; --faint: #4c555d; --line: #c9ced3; --soft: #ffffff;
   --accent: #0b6e99; --right: 0, 130, 95; --wrong: 213, 80, 0; }
   body { padding: 0; font-size: 11px; max-width: none; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   h2 { page-break-after: avoid; break-after: avoid; } figure, table { page-break-inside: avoid; break-inside: avoid; }
-  .panel img { width: 165px; } .scroll { overflow: visible; } }
+  .panel img { width: 165px; } .narrow .panel img { width: 130px; } .scroll { overflow: visible; } }
 """
 
 

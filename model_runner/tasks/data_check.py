@@ -4,14 +4,17 @@
 import json
 from pathlib import Path
 
-from model_runner.contract.finetune_request import CHECK_FILE
+from model_runner.contract.finetune_request import CHECK_FILE, SCRATCH
 from model_runner.contract.messages import Finished
+from model_runner.contract.model_card import DEFAULT_MODELS, read_card
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import InputError
+from model_runner.model_store.store import find_folder
 from model_runner.raster.writer import atomic
 from model_runner.report import Report
 from model_runner.training.datasets.checks import DatasetCheck, check_dataset, grouped
 from model_runner.training.datasets.findings import KINDS
+from model_runner.training.datasets.images import COLOURS, Pixels
 
 LISTED = 100  # findings of a kind in the log; the file has all
 
@@ -24,7 +27,7 @@ def check_data(request: FinetuneRequest, report: Report) -> Finished:
         Cancelled: the user asked to stop.
     """
     tolerated = ("unreadable",) if request.skip_unreadable else ()
-    found = check_dataset(request.task, Path(request.data), report, tolerated)
+    found = check_dataset(request.task, Path(request.data), report, tolerated, _pixels(request))
     outputs = {}
     if request.output:
         path = Path(request.output) / CHECK_FILE
@@ -43,6 +46,14 @@ def check_data(request: FinetuneRequest, report: Report) -> Finished:
         )
     images = {f"images {split}": count for split, count in found.images.items()}
     return Finished(job="", outputs=outputs, numbers={**images, "errors": 0, "warnings": len(found.doubts)})
+
+
+def _pixels(request: FinetuneRequest) -> Pixels:
+    """The bands that a training would see: those that the user chose, or as many as the first model wants."""
+    if request.bands:
+        return Pixels(request.bands, len(request.bands))
+    folder = None if request.init == SCRATCH else find_folder(request.init or DEFAULT_MODELS[request.task])
+    return COLOURS if folder is None else Pixels(count=len(read_card(folder).bands))
 
 
 def _tell(found: DatasetCheck, report: Report, file: str | None) -> None:

@@ -18,10 +18,11 @@ from model_runner.contract.data_requests import ExportDataRequest
 from model_runner.contract.folders import plugin_version
 from model_runner.contract.messages import Finished
 from model_runner.errors import InputError
+from model_runner.raster.polygon_files import class_name, name_without_blanks
 from model_runner.raster.writer import new_folder, refuse_used_folder
 from model_runner.report import Report
 from model_runner.training_data.files import write_text
-from model_runner.training_data.label_layer import LabelLayer, class_name, read_labels, refuse_same_names
+from model_runner.training_data.label_layer import LabelLayer, read_labels, refuse_same_names
 from model_runner.training_data.labelling import (
     ChangeLabeller,
     Labeller,
@@ -36,6 +37,12 @@ from model_runner.training_data.report import dataset_page, describe_sizes
 from model_runner.training_data.writing import SplitTally, Tally, write_chips
 
 UNITS = {"detect": "objects", "segment": "pixels", "change": "pixels", "classify": "scenes"}
+WITHOUT_LABEL = {
+    "detect": "show only cut objects, or nothing that counts",
+    "segment": "show nothing that counts",
+    "change": "show nothing that counts",
+    "classify": "show no class, or too little of one",
+}
 NO_BACKGROUND = "none"
 BACKGROUND_COLOUR = "#b2b2b2"
 RECORD, PAGE, CLASSES = "dataset.json", "report.html", "classes.json"
@@ -50,9 +57,6 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
     """
     began = time.perf_counter()
     refuse_used_folder(request.output)
-    labels, background = _classes_of_task(request, read_labels(request.labels, request.class_field))
-    colours = _colours(len(labels.names), background)
-    area = read_labels(request.area, "", "area of interest") if request.area else None
     warnings: list[str] = []
 
     def warn(text: str) -> None:
@@ -60,10 +64,14 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
             warnings.append(text)
             report.log("warning", text)
 
+    labels, background = _classes_of_task(request, read_labels(request.labels, request.class_field, warn=warn))
+    colours = _colours(len(labels.names), background)
+    area = read_labels(request.area, "", "area of interest", warn) if request.area else None
     with ExitStack() as opened:
         places = open_places(request, labels, area, opened, warn)
         if not places:
-            raise InputError("None of the rasters touches the polygons; check the reference systems.")
+            where = "the polygons" if area is None else "the area of interest"
+            raise InputError(f"None of the rasters touches {where}; check the reference systems.")
         labellers = [_labeller(request, place, labels.names, background, colours) for place in places]
         plan = make_plan(request, places, labellers)
         report.log("info", _announcement(plan))
@@ -81,7 +89,7 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
             facts = {
                 "name": Path(request.output).absolute().name,
                 "task": request.task,
-                "summary": _summary(plan, tally),
+                "summary": _summary(request.task, plan, tally),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "lwganet_qgis": plugin_version(),
                 "request": asdict(request),
@@ -117,7 +125,7 @@ def _classes_of_task(request: ExportDataRequest, labels: LabelLayer) -> tuple[La
     """The labels under the names that the task's layout allows, and the number of the background, if it is a class."""
     names, background = labels.names, None
     if request.task == "detect":
-        written = tuple("-".join(name.split()) for name in names)  # DOTA's text has blanks between its fields
+        written = tuple(map(name_without_blanks, names))
         refuse_same_names(names, written)
         return replace(labels, names=written), None
     if request.task == "change":
@@ -179,14 +187,14 @@ def _warn_of_what_lacks(request: ExportDataRequest, tally: Tally, warn: Callable
             warn(f"Nothing is left for {split}: there are too few blocks. Choose smaller chips or bring more rasters.")
 
 
-def _summary(plan: Plan, tally: Tally) -> str:
+def _summary(task: str, plan: Plan, tally: Tally) -> str:
     """What was written, in a line."""
     parts = [
         f"{name} {split.chips}" + (f" ({split.empty} empty)" if split.empty else "")
         for name, split in tally.splits.items()
     ]
     left_out = {
-        "show only cut objects, or nothing that counts": plan.without_label,
+        WITHOUT_LABEL[task]: plan.without_label,
         "have too little data": plan.without_data + tally.without_data,
         "would share ground with another split": plan.on_common_ground,
     }

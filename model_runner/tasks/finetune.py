@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model_runner.contract.finetune_request import CHECK_FILE
+from model_runner.contract.finetune_request import CHECK_FILE, SCRATCH
+from model_runner.contract.folders import program_name
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import (
     CARD_FILE,
@@ -36,13 +37,12 @@ from model_runner.model_store.store import (
 )
 from model_runner.report import Report
 from model_runner.tasks.data_check import check_data
-from model_runner.tasks.training_report import write_training_report
+from model_runner.tasks.training_report import PAGE, fingerprint, write_training_report
 from model_runner.training.datasets.images import ground_resolution
 from model_runner.training.fit import Fitted, best_so_far, fit, is_finished, seed_everything
 from model_runner.training.pixel_statistics import pixel_facts
 from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
 
-SCRATCH = "none"
 BACKBONE_PARTS = ("Stem.", "stages.", "norm")
 FIRST_TENSOR = "Stem.proj.weight"
 
@@ -86,12 +86,19 @@ def _refuse_other_content(output: Path, resume: bool, model_id: str) -> None:
         raise InputError(f"The output {output} is a file; name a folder.")
     if not resume and output.is_dir() and any(each.name != CHECK_FILE for each in output.iterdir()):
         raise InputError(f"The output folder {output} is not empty; choose a new one, or --resume to go on in it.")
-    if resume and _holds_model(output) and is_finished(output) and find_folder(model_id) is not None:
+    if resume and _is_complete(output) and find_folder(model_id) is not None:
         raise InputError(f"The training in {output} is complete; choose a new folder.")
 
 
 def _holds_model(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (CARD_FILE, WEIGHTS_FILE))
+
+
+def _is_complete(output: Path) -> bool:
+    """Whether the training in a folder came to its end, and its model and the report on it were written after that."""
+    card, page = output / CARD_FILE, output / PAGE
+    has_report = card.is_file() and page.is_file() and page.stat().st_mtime >= card.stat().st_mtime
+    return has_report and _holds_model(output) and is_finished(output)
 
 
 def _is_of_this_training(model_id: str, output: Path) -> bool:
@@ -131,7 +138,13 @@ def _deliver(card: ModelCard, fitted: Fitted, output: Path) -> tuple[ModelCard, 
 
 def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> tuple[ModelCard, nn.Module, bool]:
     """The new model's card, its network with the weights to start from, and whether these are all of a model's."""
-    facts = {"id": model_id, "title": model_id, "task": request.task}
+    facts = {
+        "id": model_id,
+        "title": model_id,
+        "task": request.task,
+        "data_fingerprint": fingerprint(Path(request.data)),
+        "made_with": program_name(),
+    }
     if request.init == SCRATCH:
         card = _card_from_scratch(request, facts)
         network = network_of(card)

@@ -148,7 +148,7 @@ def _facts_of_a_card(card: ModelCard, folder: Path) -> dict[str, str]:
         "training data": card.training_data,
         "classes": ", ".join(card.class_names),
         "bands": ", ".join(card.bands),
-        "resolution": f"{resolution.finest:g} to {resolution.coarsest:g} m per pixel, best at {resolution.best:g}"
+        "resolution": f"{resolution.finest:.3g} to {resolution.coarsest:.3g} m per pixel, best at {resolution.best:.3g}"
         if resolution
         else "not known",
         "tiles": f"{card.tile_size} px, overlap {card.overlap} px",
@@ -156,12 +156,20 @@ def _facts_of_a_card(card: ModelCard, folder: Path) -> dict[str, str]:
         "merge IoU": f"{card.merge_iou:g}",
         "mean": _numbers(card.mean),
         "standard deviation": _numbers(card.std),
-        "stretch": f"percentiles {_numbers(card.stretch_percentiles)} where pixels are not 8 bit",
+        "stretch": _stretch(card),
         "network": card.network,
         "network options": _pairs(card.network_options),
         "metrics": _pairs(card.metrics),
         "weights SHA-256": card.weights_sha256,
+        "data SHA-256": card.data_fingerprint,
+        "made with": card.made_with,
     }
+
+
+def _stretch(card: ModelCard) -> str:
+    if card.stretch_limits:
+        return ", ".join(f"{low:g} to {high:g}" for low, high in card.stretch_limits)
+    return f"percentiles {_numbers(card.stretch_percentiles)} where pixels are not 8 bit"
 
 
 def _facts_of_an_official_model(model: OfficialModel) -> dict[str, str]:

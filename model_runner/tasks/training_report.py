@@ -6,31 +6,34 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from math import nan
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from model_runner.contract.finetune_request import REPORT_FILE
-from model_runner.contract.folders import plugin_version
 from model_runner.contract.model_card import WEIGHTS_FILE, ModelCard
 from model_runner.contract.task_requests import Compute, FinetuneRequest
 from model_runner.errors import RunnerError
 from model_runner.evaluation.images import ImageReader
+from model_runner.evaluation.maps import map_legends
 from model_runner.evaluation.objects import object_legend
 from model_runner.evaluation.showing import Model, example_images
 from model_runner.inference.computing import choose_computer
 from model_runner.model_store.store import network_of
 from model_runner.report import Report
-from model_runner.reports.charts import COLOURS, Series, bar_chart, legend, line_chart
+from model_runner.reports.charts import COLOURS, Mark, Series, bar_chart, line_chart
 from model_runner.reports.examples import Example, show_examples
 from model_runner.reports.page import cards, facts, render_page, section, table
 from model_runner.reports.pictures import save_side_by_side
+from model_runner.training.checkpoints import LAST, load_checkpoint
 from model_runner.training.datasets.maps import open_masks, open_pairs
 from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SceneDataset
 from model_runner.training.log_file import Column, Course, read_course
 from model_runner.training.pixel_statistics import pixels_of
+from model_runner.training.plan import Plan
 
 EXAMPLES = "examples"
 SHOWN = 8  # validation images
@@ -82,36 +85,40 @@ def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[E
 
 def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], seconds: float) -> str:
     course, folder = read_course(Path(request.output)), Path(request.data)
+    last = load_checkpoint(Path(request.output), LAST)
+    plan, best_epoch = (None, None) if last is None else (Plan(**last["plan"]), last["course"]["best_epoch"])
     figures = {name: value for name, value in card.metrics.items() if isinstance(value, int | float)}
     main = {name: value for name, value in figures.items() if _class_of(name, card) is None}
     counts = {split: count_labels(card, folder, split, request.bands) for split in ("train", "val")}
-    explained = object_legend() if card.task == "detect" else ""
+    explained: tuple[str, ...] = (object_legend(),) if card.task == "detect" else ()
     if card.task in ("segment", "change"):
-        explained = legend({each.name: each.colour for each in card.classes})
+        explained = map_legends(card, card.background)
     ending = "" if card.metrics else " It was stopped before its end."
     told = {
         "model": card.id,
         "network": card.network,
         "learnt from": card.training_data,
         "data": str(folder.resolve()),
-        "fingerprint of the data (SHA-256)": fingerprint(folder),
-        "resolution": card.resolution and f"{card.resolution.best:g} m a pixel",
+        "fingerprint of the data (SHA-256)": card.data_fingerprint,
+        "resolution": card.resolution and f"{card.resolution.best:.3g} m a pixel",
+        "plan": plan and plan.in_words(),
+        "best epoch": best_epoch or None,
         "last epoch": None if course.last_epoch is None else int(course.last_epoch),
-        "duration": _duration(seconds),
+        "duration, since it went on" if request.resume else "duration": _duration(seconds),
         "finished": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "torch": torch.__version__,
-        "program": f"LWGANet for QGIS {plugin_version()}",
+        "program": card.made_with,
     }
     return render_page(
         f"The training of {card.id}",
-        f"{card.network} learnt from {folder.name} in {_duration(seconds)}.{ending}",
+        f"{card.network} learnt from {folder.name}.{ending}",
         (
             cards(main) if main else "",
-            section("How it went", *_curves(course, card)),
+            section("How it went", *_curves(course, card, best_epoch)),
             section("Classes", _class_table(card, counts, figures), *_bars(card, figures)),
             section(
                 "Validation images at random",
-                explained,
+                *explained,
                 show_examples(examples),
                 note="As the model is used: tile by tile, at its own threshold.",
             ),
@@ -121,17 +128,19 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
     )
 
 
-def _curves(course: Course, card: ModelCard) -> tuple[str, ...]:
+def _curves(course: Course, card: ModelCard, best_epoch: int | None) -> tuple[str, ...]:
     whole = {name: each for name, each in course.figures.items() if _class_of(name, card) is None}
     by_class = {name: each for name, each in course.figures.items() if _class_of(name, card) is not None}
+    main = next(iter(card.metrics), "")
+    best = card.metrics[main] if best_epoch and main in whole else nan
     losses = course.losses if len(course.losses) != 2 else {"loss": course.losses["loss"]}
     return tuple(
-        line_chart(title, _series(columns, next(iter(card.metrics), "")), "epoch", "")
-        for title, columns in (
-            ("Loss on the training images", losses),
-            ("Figures on the validation images", whole),
-            ("Figures by class", by_class if len(by_class) <= MOST_CURVES else {}),
-            ("Learning rate", course.rates),
+        line_chart(title, _series(columns, main), "epoch", "", mark=mark)
+        for title, columns, mark in (
+            ("Loss on the training images", losses, None),
+            ("Figures on the validation images", whole, Mark(best_epoch or 0, best, f"best: {best:.3f}")),
+            ("Figures by class", by_class if len(by_class) <= MOST_CURVES else {}, None),
+            ("Learning rate", course.rates, None),
         )
         if columns
     )

@@ -66,9 +66,9 @@ class Clock:
             self._noted, self._note = now, _note(course, plan)
         self._report.progress("training", course.step, plan.steps, seconds_left=left, note=self._note)
         if len(self._times) == STEPS_TO_JUDGE:
-            self._report.log(
-                "info", f"{plan.steps - course.step} steps are left: about {duration(left)}, and the validations."
-            )
+            steps = plan.steps - course.step
+            told = "1 step is" if steps == 1 else f"{steps} steps are"
+            self._report.log("info", f"{told} left: about {duration(left)}, and the validations.")
 
     def validated(self, seconds: float, left: int) -> None:
         """Note how long a validation took; that time belongs to no step."""

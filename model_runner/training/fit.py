@@ -22,7 +22,7 @@ from model_runner.training import checkpoints
 from model_runner.training.batches import weights_of_images
 from model_runner.training.datasets.images import image_size
 from model_runner.training.pixel_statistics import pixels_of
-from model_runner.training.plan import Plan, make_plan, plan_of_resumed
+from model_runner.training.plan import make_plan, plan_of_resumed
 from model_runner.training.recipes import find_recipe
 from model_runner.training.trainer import Job, train
 
@@ -77,7 +77,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
         plan = make_plan(request, len(training), recipe.learning_rate, from_model)
     else:
         plan = plan_of_resumed(request, len(training), checkpoint["plan"])
-    report.log("info", _in_words(plan))
+    report.log("info", plan.in_words())
     checkpoints.begin(output)
     weights = np.ones(len(training))
     if request.balance:
@@ -115,14 +115,6 @@ def _checkpoint_to_resume(output: Path, report: Report) -> dict[str, Any] | None
         path = output / checkpoints.FOLDER / checkpoints.LAST
         raise InputError(f"There is no checkpoint {path} to go on from; leave --resume away to begin anew.")
     return checkpoint
-
-
-def _in_words(plan: Plan) -> str:
-    ending = f", at most: it ends after {plan.patience} epochs without a better figure" if plan.patience else ""
-    return (
-        f"{plan.epochs} epochs of {plan.steps_per_epoch} steps with {plan.batch_size} images, "
-        f"learning rate {plan.learning_rate:g}{ending}."
-    )
 
 
 def _classes_shown(samples: Any, class_count: int) -> np.ndarray:

@@ -49,6 +49,15 @@ class Plan:
         """A few images make many short epochs, which are not all validated."""
         return -(-self.epochs // VALIDATIONS)
 
+    def in_words(self) -> str:
+        """The plan in a sentence."""
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+        steps = "1 step" if self.steps_per_epoch == 1 else f"{self.steps_per_epoch} steps"
+        images = "1 image" if self.batch_size == 1 else f"{self.batch_size} images"
+        ends_early = 0 < self.patience < self.epochs
+        ending = f", at most: it ends after {self.patience} epochs without a better figure" if ends_early else ""
+        return f"{epochs} of {steps} with {images}, learning rate {self.learning_rate:g}{ending}."
+
     def is_validated(self, step: int) -> bool:
         """Whether the network is measured after so many steps."""
         epoch, remainder = divmod(step, self.steps_per_epoch)

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Polygons with a class: what users draw to teach."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import geopandas
 import numpy as np
-import pandas
 import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
 from model_runner.errors import InputError
-from model_runner.raster.polygon_files import polygons_on_grid, read_polygon_features
+from model_runner.raster.polygon_files import class_name, polygons_on_grid, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
 ONLY_CLASS = "object"
-NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
 
 @dataclass(frozen=True)
@@ -90,18 +87,21 @@ class PlacedPolygons:
         return rasterize(shapes, (side, side), fill=fill, transform=pixels, dtype=np.uint8)
 
 
-def read_labels(path: str, class_field: str, what: str = "label layer") -> LabelLayer:
+def read_labels(
+    path: str, class_field: str, what: str = "label layer", warn: Callable[[str], None] = lambda text: None
+) -> LabelLayer:
     """The polygons of a vector file with their classes.
 
     Args:
         path: vector file that GDAL can open.
         class_field: holds the class; empty if all polygons are of one.
         what: how the file is called in errors.
+        warn: is told of features that are left out, and of a missing reference system.
 
     Raises:
         InputError: the file cannot be read or holds no polygon, there is no such field, or a polygon has no class.
     """
-    frame = read_polygon_features(path, what, with_fields=bool(class_field)).explode(ignore_index=True)
+    frame = read_polygon_features(path, what, bool(class_field), warn=warn).explode(ignore_index=True)
     frame = frame[shapely.get_dimensions(frame.geometry.to_numpy()) == 2].reset_index(drop=True)
     geometry = frame.geometry.force_2d()
     if not class_field:
@@ -118,14 +118,6 @@ def read_labels(path: str, class_field: str, what: str = "label layer") -> Label
         )
     names = sorted(set(classes), key=_by_number_or_name)
     return LabelLayer(geometry, np.array([names.index(name) for name in classes]), tuple(names))
-
-
-def class_name(value: object) -> str:
-    """The name of a class from the value of a field: one that can name a folder too; empty if there is none."""
-    if pandas.isna(value):
-        return ""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return NOT_IN_NAMES.sub("_", text).strip().strip(".")
 
 
 def refuse_same_names(names: Sequence[str], written: Sequence[str]) -> None:

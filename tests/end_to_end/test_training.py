@@ -51,7 +51,7 @@ def scenes(tmp_path):
 
 def test_a_model_is_trained_measured_and_used(qgis_process, scenes, planes, home, tmp_path):
     done = qgis_process("lwganet:finetunemodel", "--json", TASK="classify", DATA=scenes, EPOCHS=2, SAMPLE_SIZE=96,
-                        WORKERS=0, DEVICE="cpu", OUTPUT=tmp_path / "training")  # fmt: skip
+                        WORKERS=1, DEVICE="cpu", OUTPUT=tmp_path / "training")  # fmt: skip
     results = results_of(done)
     assert results["MODEL"] == "my-scenes-classify"
     assert results["METRIC"] == results["TOP_1"]

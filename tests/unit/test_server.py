@@ -52,6 +52,26 @@ def test_it_says_hello_with_its_version(runner):
     assert hello.process == runner.pid
 
 
+FORKS_WHILE_READING = """
+import multiprocessing, threading, time
+from model_runner.server import take_standard_input
+requests = take_standard_input()
+threading.Thread(target=requests.readline, daemon=True).start()
+time.sleep(0.2)
+forked = multiprocessing.get_context("fork").Process(target=print, args=("at work",), daemon=True)
+forked.start()
+forked.join(20)
+print(forked.exitcode, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
+def test_processes_can_be_forked_while_it_listens():
+    command = [sys.executable, "-c", FORKS_WHILE_READING]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.read().split("\n")[-2] == "0"
+
+
 def test_wrong_requests_fail_in_one_line_and_the_runner_lives_on(runner):
     tell(runner, Run("1", "paint", {}), Run("2", "detect", {"colour": 1}))
     tell(runner, Run("3", "detect", {"source": {"path": "missing.tif"}, "output": "/nowhere/a.gpkg"}))

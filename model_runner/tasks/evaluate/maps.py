@@ -11,9 +11,10 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
-from model_runner.evaluation.images import UNCHANGED, ImageReader, MapFinder, finds_changes, finds_classes, map_of
+from model_runner.evaluation.images import ImageReader, MapFinder, finds_changes, finds_classes, map_of
 from model_runner.evaluation.maps import MapTally, segmentation_totals, write_outcomes
 from model_runner.evaluation.measured import Measured
+from model_runner.evaluation.reference import background_of
 from model_runner.inference.computing import Computer
 from model_runner.metrics.confusion import agreement
 from model_runner.report import Report
@@ -36,7 +37,7 @@ def measure_segmentation(
     """
     reader = ImageReader(card, request.bands)
     samples = open_masks(Path(request.data), request.split, card.class_names, reader.pixels)
-    tally = MapTally(card, None, Gallery())
+    tally = MapTally(card, background_of(request, card), Gallery())
     _look_at_all(samples, finds_classes(network, card, computer), reader, tally, folder, report)
     return measured_segmentation(tally, card, {"images": len(samples)}, {"outcomes": OUTCOMES_FOLDER})
 
@@ -53,7 +54,7 @@ def measure_change(
     threshold = card.threshold if request.threshold is None else request.threshold
     reader = ImageReader(card, request.bands)
     samples = open_pairs(Path(request.data), request.split, reader.pixels)
-    tally = MapTally(card, UNCHANGED, Gallery())
+    tally = MapTally(card, card.background, Gallery())
     _look_at_all(samples, finds_changes(network, card, computer, threshold), reader, tally, folder, report)
     facts = {"images": len(samples), "threshold": threshold}
     return measured_change(tally, card, facts, {"outcomes": OUTCOMES_FOLDER})

@@ -4,7 +4,7 @@
 from datetime import datetime
 from pathlib import Path
 
-from model_runner.contract.folders import plugin_version
+from model_runner.contract.folders import program_name
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.evaluation.measured import Measured
@@ -53,7 +53,7 @@ def evaluation_page(
         "computed on": str(computer),
         "duration": f"{seconds:.0f} s",
         "finished": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        "program": f"LWGANet for QGIS {plugin_version()}",
+        "program": program_name(),
         "the model learnt from": card.training_data,
         "known limits": card.limits,
     }

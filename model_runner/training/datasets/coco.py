@@ -24,7 +24,7 @@ from model_runner.training.datasets.splits import SPLITS, split_names
 
 ANNOTATIONS = "annotations"
 PREFERRED = "instances"  # among several files of a split, as in COCO's own, which has captions and keypoints beside
-NO_LABELS = {"classes.json", "check.json", "dataset.json"}
+NO_LABELS = {"classes.json", "check.json", "dataset.json"}  # of this project
 CORNERS = 8  # numbers
 
 

@@ -43,6 +43,7 @@ Tell = Callable[[Finding], None]
 
 KINDS: dict[str, Kind] = {
     "layout": Kind("No such dataset", "lay the folders out as the documentation of datasets shows", True),
+    "other_task": Kind("Made for another task", "choose that task, or another dataset", True),
     "unreadable": Kind("Files that cannot be read", "copy or export them anew, or take them out", True),
     "too_few_bands": Kind("Images with other bands", "give all images the bands that the model wants", True),
     "missing_pair": Kind("Files without their counterpart", "add the counterpart, or take the file out", True),
@@ -64,7 +65,7 @@ KINDS: dict[str, Kind] = {
     "nothing": Kind("Nothing to learn from", "label some examples", True),
     "undivided": Kind("Not divided", "divide the dataset into train and val, from different places", False),
     "repeated": Kind("The same image several times", "keep one of them", False),
-    "bands": Kind("Images with more bands than are used", "put the bands that the model wants first", False),
+    "bands": Kind("Images with more bands than are used", "name those that the model shall see, as bands", False),
     "unlabelled": Kind("Images without labels", "nothing, if they show none of the classes", False),
     "small": Kind("Objects that are left out as too small", "label at a finer resolution, if they matter", False),
     "cut": Kind("Objects of which less than half is in the image", "take them out, if they cannot be made out", False),

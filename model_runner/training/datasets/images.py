@@ -126,7 +126,7 @@ class Glance(NamedTuple):
 
     Attributes:
         size: height and width in pixels.
-        unused_bands: how many bands beyond those that are read there are, alpha not counted.
+        unused_bands: how many bands beyond those that are read there are, alpha not counted; 0 where the user chose.
         digest: of the size and the first rows; images of other digests differ.
     """
 
@@ -135,8 +135,8 @@ class Glance(NamedTuple):
     digest: bytes
 
 
-def glance_at(path: Path) -> Glance:
-    """Look at an image that ``read_image`` can read, without reading all of it.
+def glance_at(path: Path, pixels: Pixels = COLOURS) -> Glance:
+    """Look at an image that ``read_image`` can read, without reading all of it; deep pixels need no stretch for that.
 
     Raises:
         InputError: the bands do not fit.
@@ -144,17 +144,18 @@ def glance_at(path: Path) -> Glance:
     """
     refuse_cut_off(path)
     with reading(str(path)), opened(path) as raster:
-        choice = choose_bands(raster, (), COLOUR_BANDS)
+        choice = choose_bands(raster, pixels.numbers, pixels.count)
         if raster.driver == "GTiff":
             read_pixels(raster, choice, Window(0, raster.height - 1, raster.width, 1))
         bands = sum(meaning is not ColorInterp.alpha for meaning in raster.colorinterp)
+        unused = 0 if pixels.numbers else bands - len(set(choice.numbers))
         size = raster.height, raster.width
         first_rows = Window(0, 0, raster.width, min(GLANCE, raster.height))
-        return Glance(size, bands - len(set(choice.numbers)), _digest(size, read_pixels(raster, choice, first_rows)[0]))
+        return Glance(size, unused, _digest(size, read_pixels(raster, choice, first_rows)[0]))
 
 
-def digest_of(path: Path) -> bytes:
-    """A hash of all pixels, the same for the same image in another format.
+def digest_of(path: Path, pixels: Pixels = COLOURS) -> bytes:
+    """A hash of all pixels of the bands that are seen, the same for the same image in another format.
 
     Raises:
         InputError: the bands do not fit.
@@ -163,7 +164,7 @@ def digest_of(path: Path) -> bytes:
     refuse_cut_off(path)
     with reading(str(path)), opened(path) as raster:
         whole = Window(0, 0, raster.width, raster.height)
-        values, _ = read_pixels(raster, choose_bands(raster, (), COLOUR_BANDS), whole)
+        values, _ = read_pixels(raster, choose_bands(raster, pixels.numbers, pixels.count), whole)
     return _digest(values.shape[1:], values)
 
 

@@ -2,6 +2,7 @@
 """Models of which it is known what they find, measured on rasters against layers."""
 
 import json
+from shutil import copyfile
 from types import SimpleNamespace
 
 import geopandas
@@ -102,6 +103,41 @@ def test_classes_of_pixels_are_compared_with_polygons_and_with_a_raster(tmp_path
     assert one["confusion"]["water"] == {"water": 1800}
 
 
+def test_what_is_called_background_is_of_no_interest(tmp_path, model):
+    model("segment", ("background", "water"), bright_is_second)
+    raster = write_raster(tmp_path / "image.tif")
+    lakes = write_layer(tmp_path / "lakes.gpkg", [ground(30, 20, 90, 50), ground(150, 150, 160, 170)])
+    finished, metrics = measured("segment", raster, lakes, tmp_path / "report")  # there is one class for the polygons
+    assert metrics["confusion"]["water"] == {"background": 200, "water": 1800}
+    with rasterio.open(finished.outputs["outcomes"]) as outcomes:
+        numbers = outcomes.read(1)
+    assert (numbers[30, 40], numbers[55, 40], numbers[160, 155], numbers[0, 0]) == (TRUE, FALSELY, MISSING, NOTHING)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "right, false, missed" in page
+    assert "of another class" not in page
+
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    copyfile(raster, tmp_path / "data" / "images" / "a.tif")
+    copyfile(finished.outputs["found"], tmp_path / "data" / "masks" / "a.tif")
+    (tmp_path / "data" / "classes.json").write_text('[{"name": "background"}, {"name": "water"}]')
+    request = EvaluateRequest("segment", str(tmp_path / "data"), str(tmp_path / "second"), "known")
+    evaluate(request, Report())
+    with rasterio.open(tmp_path / "second" / "outcomes" / "a.tif") as outcomes:
+        assert set(np.unique(outcomes.read(1))) == {NOTHING, TRUE}
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [("large house", "large-house"), (7, "7"), (7.0, "7"), ("a/b", "a_b"), ("a b", "a b")]
+)
+def test_the_layer_that_was_exported_is_a_reference_as_it_is(tmp_path, model, value, written):
+    model("segment", ("land", written), bright_is_second)
+    raster = write_raster(tmp_path / "image.tif")
+    drawn = write_layer(tmp_path / "drawn.gpkg", [ground(30, 20, 90, 50)], class_name=[value])
+    _, metrics = measured("segment", raster, drawn, tmp_path / "report")
+    assert metrics["confusion"][written] == {written: 1800}
+
+
 def test_changes_are_compared_with_polygons(tmp_path, model):
     model("change", ("unchanged", "changed"), lambda before, after: (after - before).abs().mean(1, keepdim=True) - 1)
     before, after = write_raster(tmp_path / "before.tif", None), write_raster(tmp_path / "after.tif")
@@ -150,8 +186,8 @@ def test_objects_are_compared_with_polygons_and_those_outside_of_the_area_do_not
     area = write_layer(tmp_path / "area.gpkg", [ground(0, 0, 120, 120)])
     _, less = measured("detect", raster, roofs, tmp_path / "less", class_field="kind", area=area)
     assert less["objects"] == 1
-    wrong = write_layer(tmp_path / "wrong.gpkg", labelled[:1], class_name=["roof "])
-    with pytest.raises(InputError, match="the class 'roof ' is unknown; the model knows roof, tank"):
+    wrong = write_layer(tmp_path / "wrong.gpkg", labelled[:1], class_name=["Roof"])
+    with pytest.raises(InputError, match="the class 'Roof' is unknown; the model knows roof, tank"):
         measured("detect", raster, wrong, tmp_path / "wrong")
 
 

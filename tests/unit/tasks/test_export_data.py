@@ -366,6 +366,22 @@ def test_polygons_beside_the_raster_and_without_class_are_refused(town, layer, e
         export(town, task="detect", labels=nameless)
 
 
+@pytest.mark.filterwarnings("ignore:.crs. was not provided")
+def test_what_is_doubtful_about_polygons_is_told(town, layer, export, tmp_path):
+    drawn = [*on_ground(rectangles(20), HALF_METRES), None, shapely.Polygon()]
+    path = tmp_path / "drawn.shp"
+    geopandas.GeoDataFrame({"kind": ["a"] * 22}, geometry=drawn).to_file(path)  # without reference system
+    lines = Lines()
+    _, record = export(town, task="segment", labels=str(path), report=lines)
+    assert record["warnings"] == [
+        f"2 of the 22 features of the label layer {path} have no polygon and are left out.",
+        f"The label layer {path} has no reference system and is taken to be in that of the raster.",
+    ]
+    far = layer([shapely.box(9000, 0, 9010, 10)], ["a"], "far")
+    with pytest.raises(InputError, match="None of the rasters touches the area of interest; check the reference"):
+        export(town, task="segment", labels=layer(rectangles(5), ["a"] * 5), area=far, output=str(tmp_path / "other"))
+
+
 def test_nothing_of_the_users_is_overwritten_and_a_cancelled_export_leaves_nothing(town, layer, export, tmp_path):
     class Impatient(Lines):
         def check_cancelled(self):

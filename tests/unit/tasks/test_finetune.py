@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from model_runner.contract.folders import program_name
 from model_runner.contract.model_card import read_card
 from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
 from model_runner.errors import Cancelled, InputError, ModelError
@@ -17,6 +18,7 @@ from model_runner.model_store.store import open_model, save_model
 from model_runner.report import Report
 from model_runner.tasks.evaluate import evaluate
 from model_runner.tasks.finetune import finetune
+from model_runner.tasks.training_report import fingerprint
 from model_runner.training import fit
 
 SIDE = 96
@@ -81,6 +83,8 @@ def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
     assert card.network_options["neck_channels"] == 16
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
     assert "courts" in card.training_data
+    assert card.made_with == program_name()
+    assert card.data_fingerprint == fingerprint(tmp_path / "courts")
     best = torch.load(tmp_path / "my courts" / "checkpoints" / "best.ckpt", weights_only=True)["network"]
     assert all(torch.equal(value, best[key]) for key, value in network.state_dict().items())
     assert lines.lines[0] == f"Training on 4 images in samples of {SIDE} pixels, validating on 2."
@@ -128,6 +132,12 @@ def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_
     assert read_card(tmp_path / "my courts") == second
     with pytest.raises(InputError, match="is complete"):
         finetune(request_of(epochs=2, resume=True), Report())
+    page = tmp_path / "my courts" / "report.html"
+    assert "2 epochs of 2 steps with 2 images" in page.read_text(encoding="utf-8")
+    page.unlink()  # as if killed before it was written
+    finetune(request_of(epochs=2, resume=True), Report())
+    assert page.is_file()
+    assert open_model("my-courts", "detect")[0].weights_sha256 == second.weights_sha256
 
 
 def test_a_training_that_is_cancelled_at_once_leaves_no_model(request_of, tmp_path):

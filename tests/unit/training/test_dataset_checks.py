@@ -2,6 +2,7 @@
 """Every wrong dataset is told of with the names of all files that are wrong."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from model_runner.errors import Cancelled
 from model_runner.report import Report
 from model_runner.training.datasets.checks import check_dataset
+from model_runner.training.datasets.images import Pixels
 
 SQUARE = "10 20 30 20 30 30 10 30"
 SIDE = 48
@@ -294,10 +296,45 @@ def test_annotations_of_coco_are_checked_like_any_others(tmp_path, pictures):
 
 def test_folders_without_a_dataset_and_without_parts_are_told(tmp_path, objects):
     one_of(check("detect", tmp_path / "nothing")[1]["layout"], "There is no folder")
-    one_of(check("segment", objects)[1]["layout"][:1], "There is no folder", "masks")
     one_of(check("detect", objects / "train")[1]["undivided"], "has no train and val")
     (objects / "val").rename(objects / "validate")
     one_of(check("detect", objects)[1]["layout"], "There is no folder", "val")
+    shutil.rmtree(objects / "train" / "labelTxt")
+    one_of(check("segment", objects)[1]["layout"][:1], "There is no folder", "masks")
+
+
+@pytest.mark.parametrize(
+    ("task", "fixture"), [("detect", "objects"), ("segment", "masks"), ("change", "pairs"), ("classify", "scenes")]
+)
+def test_a_dataset_of_another_task_is_not_taken_for_one_of_this(request, task, fixture):
+    folder = request.getfixturevalue(fixture)
+    (folder / "dataset.json").write_text('{"task": "of an export"}')
+    (folder / "label_map.json").write_text("{}")
+    for other in {"segment", "change", "classify"} - {task}:
+        found, kinds = check(other, folder)
+        if task != "classify":  # any folders may hold scenes, which tell themselves apart by nothing
+            one_of(kinds.pop("other_task"), f"has the folders of a dataset for {task}, not for {other}")
+            assert kinds == {}
+        assert found.errors
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_bands_that_are_wanted_must_be_there_and_others_are_no_matter(masks, pictures):
+    for path in masks.glob("*/images/*.png"):
+        pictures.draw(path, bands=4)
+        with rasterio.open(path) as image:
+            pixels = image.read()
+        path.unlink()
+        with rasterio.open(path.with_suffix(".tif"), "w", driver="GTiff", width=SIDE, height=SIDE, count=4,
+                           dtype="uint8", photometric="minisblack") as image:  # fmt: skip
+            image.write(pixels)
+    assert all("the first 3 are used" in text for text in check("segment", masks)[1]["bands"])
+    assert not check_dataset("segment", masks, Report(), pixels=Pixels((4, 2, 1), 3)).doubts
+    assert not check_dataset("segment", masks, Report(), pixels=Pixels(count=4)).doubts
+    for wanted, words in ((Pixels((5,), 1), "no band 5"), (Pixels(count=6), "wants 6 bands")):
+        found = check_dataset("segment", masks, Report(), pixels=wanted)
+        assert [each.kind for each in found.errors] == ["too_few_bands"] * 3
+        assert all(words in each.text for each in found.errors)
 
 
 def test_a_check_can_be_cancelled_and_tells_how_far_it_is(scenes):

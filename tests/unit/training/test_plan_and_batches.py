@@ -37,6 +37,14 @@ def test_what_the_user_names_is_taken():
         make_plan(ask(batch_size=2), 1, 4e-4, True)
 
 
+def test_a_plan_is_told_in_words():
+    assert Plan(9, 1, 30, 1e-3, 10).in_words() == (
+        "30 epochs of 9 steps with 1 image, learning rate 0.001, at most: it ends after 10 epochs without a better "
+        "figure."
+    )
+    assert Plan(9, 8, 1, 1e-4, 10).in_words() == "1 epoch of 1 step with 8 images, learning rate 0.0001."
+
+
 def test_a_training_goes_on_by_its_own_plan_and_over_its_own_images():
     plan = {"images": 9, "batch_size": 2, "epochs": 3, "learning_rate": 1e-3, "patience": 10}
     assert plan_of_resumed(ask(), 9, plan) == Plan(**plan)

@@ -15,6 +15,8 @@ from model_runner.training.datasets.checks.examination import TRAIN, Examination
 from model_runner.training.datasets.checks.maps import doubt_colours, examine_labels
 from model_runner.training.datasets.checks.objects import examine_objects
 from model_runner.training.datasets.findings import KINDS, Finding, Tell
+from model_runner.training.datasets.images import COLOURS, Pixels
+from model_runner.training.datasets.layouts import find_other_tasks
 from model_runner.training.datasets.maps import (
     CHANGE_LABELS,
     MASK_FOLDERS,
@@ -72,7 +74,9 @@ def _plain_group(kind: str, findings: list[Finding]) -> dict[str, Any]:
     }
 
 
-def check_dataset(task: str, folder: Path, report: Report, tolerated: Collection[str] = ()) -> DatasetCheck:
+def check_dataset(
+    task: str, folder: Path, report: Report, tolerated: Collection[str] = (), pixels: Pixels = COLOURS
+) -> DatasetCheck:
     """Look for all that is wrong or doubtful about a dataset.
 
     Of images only the headers and the first rows are read, and those in full that begin alike; labels are read in full.
@@ -82,18 +86,21 @@ def check_dataset(task: str, folder: Path, report: Report, tolerated: Collection
         folder: of the dataset.
         report: is told how far the check is.
         tolerated: kinds of findings that are doubts, whatever they are otherwise.
+        pixels: which bands of the images are to be seen.
 
     Raises:
         Cancelled: the user asked to stop.
     """
-    examination = Examination()
-    if folder.is_dir():
+    examination, sizes = Examination(pixels), {}
+    if not folder.is_dir():
+        examination.tell("layout", folder, f"There is no folder {folder}.")
+    elif others := find_other_tasks(folder, task):
+        text = f"{folder} has the folders of a dataset for {' or '.join(others)}, not for {task}."
+        examination.tell("other_task", folder, text)
+    else:
         with rasterio.Env():  # one for all files, instead of one for each
             sizes = _look_through(CHECKS[task], folder, examination, report)
             examination.compare_images()
-    else:
-        sizes = {}
-        examination.tell("layout", folder, f"There is no folder {folder}.")
     found = dict.fromkeys(examination.findings)
     errors = [each for each in found if KINDS[each.kind].stops and each.kind not in tolerated]
     return DatasetCheck(

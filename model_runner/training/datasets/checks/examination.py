@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from model_runner.errors import InputError, UnreadableRaster
 from model_runner.training.datasets.findings import Finding
-from model_runner.training.datasets.images import COLOUR_BANDS, digest_of, glance_at
+from model_runner.training.datasets.images import COLOURS, Pixels, digest_of, glance_at
 
 TRAIN = "train"
 
@@ -33,12 +33,16 @@ class _Seen(NamedTuple):
 class Examination:
     """Gathers what is found in a dataset.
 
+    Args:
+        pixels: which bands of the images are to be seen.
+
     Attributes:
         findings: in the order in which they are told.
         counts: examples of each class (objects, pixels or images) by split.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pixels: Pixels = COLOURS) -> None:
+        self._pixels = pixels
         self.findings: list[Finding] = []
         self.counts: dict[str, Counter[str]] = {}
         self._first_places: dict[tuple[str, str], tuple[Path, str]] = {}
@@ -71,7 +75,7 @@ class Examination:
             class_name: of the whole image, if it has one.
         """
         try:
-            glance = glance_at(path)
+            glance = glance_at(path, self._pixels)
         except UnreadableRaster as error:
             self.tell("unreadable", path, str(error))
             return None
@@ -79,8 +83,9 @@ class Examination:
             self.tell("too_few_bands", path, str(error))
             return None
         if glance.unused_bands:
-            bands = COLOUR_BANDS + glance.unused_bands
-            self.tell("bands", path, f"{path} has {bands} bands, of which the first {COLOUR_BANDS} are used.")
+            used = self._pixels.count
+            text = f"{path} has {used + glance.unused_bands} bands, of which the first {used} are used."
+            self.tell("bands", path, text)
         self._seen[glance.digest].append(_Seen(path, split, pair, class_name))
         return glance.size
 
@@ -91,7 +96,7 @@ class Examination:
                 same: dict[bytes, list[_Seen]] = defaultdict(list)
                 for seen in alike:
                     try:
-                        same[digest_of(seen.path)].append(seen)
+                        same[digest_of(seen.path, self._pixels)].append(seen)
                     except UnreadableRaster as error:
                         self.tell("unreadable", seen.path, str(error))
                 for group in same.values():
