@@ -170,6 +170,6 @@ def warn_of_unknown_scale(card: ModelCard, report: Report) -> None:
     if card.resolution:
         report.log(
             "warning",
-            f"{known_range(card)}; the raster's are unknown without a reference system: if they are others, the "
-            "results will hardly be right.",
+            f"{known_range(card)}; the ground resolution here is unknown without a reference system: if it is another, "
+            "the results will hardly be right.",
         )
