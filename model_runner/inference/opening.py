@@ -134,12 +134,14 @@ def automatic_resolution(
     """The ground resolution to work at when the user names none; None keeps the raster's own.
 
     A raster that is finer than the model has seen is averaged to the resolution at which the model works best. A
-    coarser one stays as it is, with a warning: details that are not there cannot be had. Pixels that are no squares
-    on the ground, as those of geographic rasters far from the equator, become squares of their longer side.
+    coarser one stays as it is, with a warning: details that are not there cannot be had; so does one without reference
+    system, whose resolution is unknown. Pixels that are no squares on the ground, as those of geographic rasters far
+    from the equator, become squares of their longer side.
     """
     with _opened(replace(request, mask=None), card, within=within) as source:
         sides = source.grid.metres_along_axes_at(source.grid.width / 2, source.grid.height / 2)
     if sides is None:
+        warn_of_unknown_scale(card, report)
         return None
     metres, known = max(sides), card.resolution
     if known and metres < known.finest * (1 - ROUNDING):
@@ -161,3 +163,13 @@ def knows(resolution: Resolution, metres: float | np.ndarray) -> bool | np.ndarr
 def known_range(card: ModelCard) -> str:
     """In words, at which ground resolutions a model works."""
     return f"Model {card.id} knows {card.resolution.finest:g} to {card.resolution.coarsest:g} m a pixel"
+
+
+def warn_of_unknown_scale(card: ModelCard, report: Report) -> None:
+    """Tell that nobody can check whether a model knows the ground resolution of what has no reference system."""
+    if card.resolution:
+        report.log(
+            "warning",
+            f"{known_range(card)}; the ground resolution here is unknown without a reference system: if it is another, "
+            "the results will hardly be right.",
+        )

@@ -65,6 +65,17 @@ def test_a_coarser_raster_is_kept_with_a_warning(opened):
     assert UNKNOWN in warnings[0]
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_raster_without_reference_system_is_kept_with_a_warning_of_what_the_model_knows(make_raster):
+    raster, report = (
+        make_raster("a.tif", np.full((3, 64, 64), 9, np.uint8), transform=Affine.identity(), crs=None),
+        Lines(),
+    )
+    with open_for_model(RasterSource(raster), CARD, report) as source:
+        assert (source.grid.width, source.grid.height) == (64, 64)
+    assert [each for each in report.texts["warning"] if "knows 0.2 to 0.6 m" in each and "unknown" in each]
+
+
 @pytest.mark.parametrize(("chosen", "known"), [(0.25, True), (0.6, True), (0.1, False), (5.0, False)])
 def test_a_chosen_resolution_is_obeyed_and_an_unknown_one_is_told(opened, chosen, known):
     worked_at, warnings = opened(0.5, resolution=chosen)
