@@ -34,9 +34,9 @@ from model_runner.training.recipes import find_recipe
 from model_runner.training.trainer import SECONDS_BETWEEN_CHECKPOINTS
 from model_runner.training_data.labels import CHANGED, ChangeLabel, Dates, Label, MaskLabel, ObjectLabel, SceneLabel
 
-ROUNDS = 5
+ROUNDS = 3
 CHIPS = 8  # that differ; the dataset has each of them under many names
-WARM_UP = 6  # steps
+WARM_UP = 4  # steps
 AHEAD = 4  # steps at the end, whose images are there already while those before are learnt from
 BATCHES = 4  # of the bare loop
 OBJECTS = 20  # on a chip
@@ -198,7 +198,7 @@ def _patches(count: int, side: int, generator: np.random.Generator) -> np.ndarra
 
 
 CASES = {
-    "detect": TrainingCase(_objects, batch_size=2, steps=10),
+    "detect": TrainingCase(_objects, batch_size=2, steps=6),
     "segment": TrainingCase(_mask, batch_size=8, steps=20),
     "change": TrainingCase(_change, batch_size=8, steps=20, dates=2),
     "classify": TrainingCase(_scene, batch_size=8, steps=30),

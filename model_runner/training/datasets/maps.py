@@ -15,7 +15,14 @@ from torch.utils.data import Dataset
 from model_runner.errors import InputError
 from model_runner.raster.handles import reading
 from model_runner.training.datasets.findings import Finding, Tell, refuse
-from model_runner.training.datasets.images import COLOURS, Pixels, find_named_images, image_size, opened, read_image
+from model_runner.training.datasets.images import (
+    COLOURS,
+    Pixels,
+    find_named_images,
+    image_size,
+    opened_for_pixels,
+    read_image,
+)
 from model_runner.training.datasets.splits import SPLITS, part_folder, split_folder
 
 IGNORED = 255  # label of pixels that neither teach nor count
@@ -271,7 +278,7 @@ def _has_size(path: Path, size: tuple[int, int], label_path: Path, label_size: t
 
 def _read_values(path: Path) -> Tensor:
     """The values uint8 (H, W) of a file of labels."""
-    with reading(str(path)), opened(path) as raster:
+    with reading(str(path)), opened_for_pixels(path) as raster:
         _refuse_other_labels(raster, path)
         return torch.from_numpy(raster.read(1))
 
