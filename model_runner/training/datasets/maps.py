@@ -17,7 +17,14 @@ from model_runner.errors import InputError
 from model_runner.raster.handles import reading
 from model_runner.training.datasets.coco import is_coco
 from model_runner.training.datasets.findings import Finding, Tell, refuse
-from model_runner.training.datasets.images import COLOURS, Pixels, find_named_images, image_size, opened, read_image
+from model_runner.training.datasets.images import (
+    COLOURS,
+    Pixels,
+    find_named_images,
+    image_size,
+    opened_for_pixels,
+    read_image,
+)
 from model_runner.training.datasets.splits import SPLITS, part_folder, split_folder
 
 IGNORED = 255  # label of pixels that neither teach nor count
@@ -302,7 +309,7 @@ def _read_values(path: Path, table: LabelTable) -> tuple[Tensor, list[str]]:
 
     Pixels in such colours have the value ``IGNORED``.
     """
-    with reading(str(path)), opened(path) as raster:
+    with reading(str(path)), opened_for_pixels(path) as raster:
         in_colours = raster.count - (raster.colorinterp[-1] is ColorInterp.alpha) == 3 and bool(table.colours)
         if set(raster.dtypes) != {"uint8"} or not (raster.count == 1 or in_colours):
             raise InputError(f"{path} has {raster.count} bands of {raster.dtypes[0]}; {table.form}.")
