@@ -256,6 +256,18 @@ def test_a_second_image_of_the_ground_goes_to_the_same_splits(town, make_raster,
     assert any("far.tif, which is left out" in text for text in record["warnings"])
 
 
+def test_each_place_has_its_share_in_each_split(town, make_raster, layer, export):
+    elsewhere = Affine(0.5, 0, 501_000, 0, -0.5, 5_800_000)
+    village = make_raster("village.tif", np.full((3, SIZE, SIZE), 90, np.uint8), transform=elsewhere)
+    many, few = rectangles(60, seed=1), rectangles(15, seed=2)
+    drawn = geopandas.GeoSeries([*on_ground(many), *on_ground(few, elsewhere)])
+    labels = layer([*drawn], ["a"] * len(drawn), transform=Affine.identity())
+    folder, _ = export(town, village, task="detect", labels=labels, block=1, val=0.25, test=0)
+    for name in ("town", "village"):
+        counts = [len(list((folder / split / "images").glob(f"{name}*"))) for split in ("train", "val")]
+        assert 0.1 < counts[1] / sum(counts) < 0.5
+
+
 def test_empty_chips_are_kept_by_ratio(town, layer, export):
     corner = layer([shapely.box(x, 10, x + 20, 30) for x in range(10, 400, 60)], ["a"] * 7)
     _, record = export(town, task="detect", labels=corner, overlap=0, empty=0.5, val=0.3, test=0)
