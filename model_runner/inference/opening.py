@@ -19,6 +19,7 @@ from model_runner.raster.source import RasterSource, open_source
 from model_runner.report import Report
 
 ROUNDING = 0.01  # share by which a resolution may miss the model's range
+FEWEST_PIXELS = 32  # along the shorter side of an averaged raster, in which a model makes something out
 MOST_OBLONG = 1.05  # longer over shorter side of a pixel that passes for a square
 
 
@@ -139,13 +140,21 @@ def automatic_resolution(
     from the equator, become squares of their longer side.
     """
     with _opened(replace(request, mask=None), card, within=within) as source:
-        sides = source.grid.metres_along_axes_at(source.grid.width / 2, source.grid.height / 2)
+        across, down = source.grid.width, source.grid.height
+        sides = source.grid.metres_along_axes_at(across / 2, down / 2)
     if sides is None:
         warn_of_unknown_scale(card, report)
         return None
     metres, known = max(sides), card.resolution
     if known and metres < known.finest * (1 - ROUNDING):
         report.log("info", f"{known_range(card)}; the raster's {metres:.3g} m are averaged to {known.best:g} m.")
+        left = min(across * sides[0], down * sides[1]) / known.best
+        if left < FEWEST_PIXELS:
+            report.log(
+                "warning",
+                f"At {known.best:g} m a pixel the model sees {left:.0f} pixels across the shorter side: too few to "
+                "tell anything; choose a model for finer rasters.",
+            )
         return known.best
     if known and not knows(known, metres):
         report.log("warning", f"{known_range(card)}; the raster has {metres:.3g} m: its results will hardly be right.")
