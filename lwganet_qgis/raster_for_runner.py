@@ -48,9 +48,15 @@ class RasterForRunner:
         self.is_picture = provider.dataType(1) in PICTURE_TYPES
         self.band_count = 3 if self.is_picture else _count_bands(layer)
         self.path = _openable_path(layer)
+        self._source = layer.source()
         self.has_other_crs = self.crs.isValid() and self.crs != provider.crs()
         self._provider = provider.clone() if self.path is None else None
         self._renderer = layer.renderer().clone() if self.is_picture else None
+
+    def is_same_as(self, other: RasterForRunner) -> bool:
+        """Whether both layers show the same file, links resolved, or the same source of another kind."""
+        one, another = (os.path.realpath(each.path or each._source) for each in (self, other))
+        return one == another
 
     def why_unusable(self, has_extent: bool, has_resolution: bool) -> Optional[str]:
         """Why the layer cannot be read with or without these, or None."""

@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_plain(commands, "doctor", _diagnose, "tell what this machine and this installation can do")
     benchmark = _add_plain(commands, "benchmark", _benchmark, "measure ratios of speed and memory on this machine")
     benchmark.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, help="tasks to measure (default: all)")
+    benchmark.add_argument("--training", action="store_true", help="measure the tasks' training, beside a bare loop")
     benchmark.add_argument("--output", metavar="FILE.json", help="file for the figures")
     return parser
 
@@ -210,5 +211,5 @@ def _diagnose(options: argparse.Namespace) -> int:
 def _benchmark(options: argparse.Namespace) -> int:
     from model_runner.benchmark import run_benchmark
 
-    run_benchmark(options.tasks, options.output)
+    run_benchmark(options.tasks, options.training, options.output)
     return DONE

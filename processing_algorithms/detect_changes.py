@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..lwganet_qgis.styles import Drawing
+from ..model_runner.contract.errors import InputError
 from ..model_runner.contract.task_requests import ChangeRequest
 from .parameter_reader import NO_SOURCE
 from .parameters import (
@@ -94,6 +95,10 @@ class DetectChanges(RunnerAlgorithm):
         bands, after_bands = values.bands(), values.bands("AFTER_BANDS")
         values.check_raster(self._before, card, bands)
         values.check_raster(self._after, card, after_bands or bands)
+        if self._before.is_same_as(self._after) and after_bands in ((), bands):
+            raise InputError(
+                f"Both images are '{self._before.name}', so that nothing can have changed; choose another later image."
+            )
         self._wanted = ChangeRequest(
             before=NO_SOURCE,
             after="",

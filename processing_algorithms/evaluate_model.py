@@ -11,7 +11,6 @@ from qgis.core import (
     QgsProcessingOutputHtml,
     QgsProcessingOutputMapLayer,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFile,
@@ -28,10 +27,13 @@ from .parameters import (
     FLOAT,
     POLYGONS,
     advanced,
+    bands_by_number,
     explained,
+    extent_choice,
     how_to_compute,
     model_choice,
     optional_number,
+    resolution_choice,
     share,
 )
 from .runner_algorithm import RunnerAlgorithm
@@ -93,20 +95,20 @@ class EvaluateModel(RunnerAlgorithm):
                 "Polygons outside of which nothing counts: what the model finds there is not false. Empty: the image "
                 "is labelled everywhere.",
             ),
-            explained(
-                QgsProcessingParameterExtent("EXTENT", "Only within this extent", optional=True),
-                "The part of the image to measure on. Not set: all of it.",
-            ),
-            explained(
-                optional_number(
-                    "RESOLUTION", "Resolution to work at, in metres per pixel (not set: automatic)", FLOAT, 0.001, 1000
-                ),
+            extent_choice("The part of the image to measure on. Not set: all of it."),
+            resolution_choice(
+                "Resolution to work at, in metres per pixel (not set: automatic)",
                 "As in the algorithm in which the model is used, which finds something else at another resolution.",
             ),
             explained(
                 optional_number("THRESHOLD", "Threshold, 0 to 1 (not set: automatic)", FLOAT, 0, 1),
                 "detect: the smallest score of a detection that counts; automatic: 0.05 for the figures and the "
                 "model's for the map. change: the probability from which a pixel has changed; automatic: the model's.",
+            ),
+            explained(
+                QgsProcessingParameterString("AGAINST", "Model to compare with", optional=True),
+                "The id of another model, such as the one that training started from. It is measured on the same data, "
+                "and the report has both side by side.",
             ),
             share(
                 "IOU",
@@ -140,6 +142,10 @@ class EvaluateModel(RunnerAlgorithm):
                     "class called background, else the only one that no polygon has; if there are several, pixels in "
                     "no polygon do not count.",
                 )
+            ),
+            bands_by_number(
+                "The bands of the dataset's images, or of the image (for change of both), that the model shall see, in "
+                "its order: those with which it was trained."
             ),
             *how_to_compute("tiles"),
             explained(
@@ -183,14 +189,19 @@ class EvaluateModel(RunnerAlgorithm):
                 if on_dataset
                 else f"Choose the reference that labels the image '{self._raster.name}'."
             )
+        bands = values.bands()
+        refusal = card.refuse_bands(len(bands)) if bands else None
+        if refusal:
+            raise InputError(refusal)
         for raster in (self._raster, self._after):
             if raster is not None:
-                values.check_raster(raster, card, ())
+                values.check_raster(raster, card, bands)
         self._wanted = EvaluateRequest(
             task=card.task,
             data=values.text("DATA"),
             output="evaluation",
             model=card.id,
+            against=values.card("AGAINST", card.task).id if values.text("AGAINST") else None,
             split=values.choice("SPLIT"),
             iou=values.number_or_default("IOU"),
             threshold=values.number("THRESHOLD"),
@@ -199,6 +210,7 @@ class EvaluateModel(RunnerAlgorithm):
             reference_class=values.text("REFERENCE_CLASS") or None,
             background=values.text("BACKGROUND") or None,
             after=UNTIL_THERE_ARE_FILES if self._after is not None else None,
+            bands=bands,
             extent=values.extent_in(self._raster),
             area=UNTIL_THERE_ARE_FILES if values.is_given("AREA") else None,
             resolution=values.number("RESOLUTION"),

@@ -9,7 +9,6 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingOutputHtml,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterFolderDestination,
@@ -20,7 +19,18 @@ from qgis.core import (
 
 from ..model_runner.contract.data_requests import SCENE_SOURCES, ExportDataRequest
 from ..model_runner.contract.model_card import TASKS
-from .parameters import FLOAT, INTEGER, POLYGONS, advanced, explained, optional_number, share
+from .parameters import (
+    FLOAT,
+    INTEGER,
+    POLYGONS,
+    advanced,
+    bands_by_number,
+    explained,
+    extent_choice,
+    optional_number,
+    resolution_choice,
+    share,
+)
 from .runner_algorithm import RunnerAlgorithm
 
 RASTERS = QgsProcessing.SourceType.TypeRaster
@@ -78,28 +88,12 @@ class ExportTrainingData(RunnerAlgorithm):
                 ),
                 "Should be about as large as the objects, so that each is seen whole in one chip.",
             ),
-            explained(
-                optional_number(
-                    "RESOLUTION",
-                    "Resolution in metres per pixel (not set: the image's)",
-                    FLOAT,
-                    0.001,
-                    1000,
-                ),
+            resolution_choice(
+                "Resolution in metres per pixel (not set: the image's)",
                 "The images are resampled to this resolution on the ground. The model will work at it.",
             ),
-            explained(
-                QgsProcessingParameterExtent("EXTENT", "Only within this extent", optional=True),
-                "The part of the images to use. Not set: all of them.",
-            ),
-            advanced(
-                explained(
-                    QgsProcessingParameterString(
-                        "BANDS", "Bands, such as 4,3,2 (empty: the first three)", optional=True
-                    ),
-                    "The bands that the model shall see, in its order.",
-                )
-            ),
+            extent_choice("The part of the images to use. Not set: all of them."),
+            bands_by_number("The bands that the model shall see, in its order.", "the first three"),
             share(
                 "VISIBLE",
                 "Smallest visible share of an object, 0 to 1",

@@ -19,16 +19,18 @@ from qgis.core import (
 )
 
 from ..model_runner.contract.errors import InputError, ModelError
-from ..model_runner.contract.finetune_request import CHECK_FILE, FinetuneRequest
+from ..model_runner.contract.finetune_request import CHECK_FILE, REPORT_FILE, FinetuneRequest
 from ..model_runner.contract.model_card import DEFAULT_MODELS, TASKS, find_cards, read_card
 from .parameters import (
     FLOAT,
     INTEGER,
     advanced,
+    bands_by_number,
     device_choice,
     explained,
     optional_number,
     precision_choice,
+    resolution_choice,
     share,
     switch,
     text_with_choices,
@@ -115,21 +117,12 @@ class FinetuneModel(RunnerAlgorithm):
                 )
             ),
             advanced(
-                explained(
-                    optional_number(
-                        "RESOLUTION", "Resolution of the images in metres (not set: theirs)", FLOAT, 0.001, 1000
-                    ),
+                resolution_choice(
+                    "Resolution of the images in metres (not set: theirs)",
                     "For images without georeference: the size of a pixel on the ground. The model will work at it.",
                 )
             ),
-            advanced(
-                explained(
-                    QgsProcessingParameterString(
-                        "BANDS", "Bands, such as 4,3,2 (empty: the first ones)", optional=True
-                    ),
-                    "The bands that the model shall see, in its order; other numbers than three are possible.",
-                )
-            ),
+            bands_by_number("The bands that the model shall see, in its order; other numbers than three are possible."),
             advanced(
                 explained(
                     QgsProcessingParameterString(
@@ -280,6 +273,8 @@ class FinetuneModel(RunnerAlgorithm):
         if request.check or not folder.is_dir():
             return ""
         go_on = f"To go on, run this again with the folder {folder} and 'Go on with the training'."
+        if (folder / REPORT_FILE).is_file():  # QGIS puts reports of successful runs alone into the results viewer
+            go_on = f"The report so far is {folder / REPORT_FILE}. {go_on}"
         try:
             model = read_card(folder).id
         except ModelError:

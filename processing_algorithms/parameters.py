@@ -89,23 +89,34 @@ def bands_of(raster: str, name: str, label: str) -> QgsProcessingParameterDefini
     )
 
 
+def bands_by_number(help_text: str, default: str = "the first ones") -> QgsProcessingParameterDefinition:
+    """An advanced text of numbers of bands, where no single layer tells which bands there are."""
+    text = QgsProcessingParameterString("BANDS", f"Bands, such as 4,3,2 (empty: {default})", optional=True)
+    return advanced(explained(text, help_text))
+
+
+def extent_choice(help_text: str) -> QgsProcessingParameterDefinition:
+    """The part of a raster that is used."""
+    return explained(QgsProcessingParameterExtent("EXTENT", "Only within this extent", optional=True), help_text)
+
+
+def resolution_choice(label: str, help_text: str) -> QgsProcessingParameterDefinition:
+    """A resolution on the ground, in metres per pixel, that may stay empty."""
+    return explained(optional_number("RESOLUTION", label, FLOAT, 0.001, 1000), help_text)
+
+
 def where_to_look(raster: str, *more_bands: QgsProcessingParameterDefinition) -> list[QgsProcessingParameterDefinition]:
     """Part, bands and resolution of the raster of that name, and the bands of others."""
     return [
-        explained(
-            QgsProcessingParameterExtent("EXTENT", "Only within this extent", optional=True),
-            "The part of the image to look at. Not set: all of it.",
-        ),
+        extent_choice("The part of the image to look at. Not set: all of it."),
         explained(
             QgsProcessingParameterFeatureSource("MASK", "Only within these polygons", POLYGONS, optional=True),
             "What lies outside of the polygons is not looked at. Empty: all of the image is.",
         ),
         bands_of(raster, "BANDS", "Bands for red, green, blue (none: the first ones)"),
         *more_bands,
-        explained(
-            optional_number(
-                "RESOLUTION", "Resolution to work at, in metres per pixel (not set: automatic)", FLOAT, 0.001, 1000
-            ),
+        resolution_choice(
+            "Resolution to work at, in metres per pixel (not set: automatic)",
             "The image is resampled to this resolution on the ground while it is read. Automatic: an image finer than "
             "the model knows is averaged to the model's best; any other is taken as it is.",
         ),

@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,9 @@ def measure_case(task: str) -> dict[str, float]:
 
 
 def in_own_process(measure: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns, called in a process that does nothing else."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, arguments)
+    """What a function returns, called in a process that does nothing else, but may start others."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
 
 
 def memory_of_process(what: str) -> float:

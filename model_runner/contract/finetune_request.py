@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Optional
 
 from .model_card import TASKS
-from .request_parts import PRECISIONS, option, refuse_share, refuse_unknown_task, refuse_unless
+from .request_parts import PRECISIONS, option, refuse_band_numbers, refuse_share, refuse_unknown_task, refuse_unless
 
 SCRATCH = "none"  # instead of a model to start from
 CHECK_FILE = "check.json"  # in the output folder: what is wrong with the dataset
+REPORT_FILE = "report.html"  # there too: how the training went
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class FinetuneRequest:
         (),
     )
     sample_size: Optional[int] = option(
-        "side of the training samples in pixels (default: the model's tile size)", None, metavar="PX"
+        "side of the training samples in pixels (default: the model's tile size, or less where all images are smaller)",
+        None,
+        metavar="PX",
     )
     scale: Optional[tuple[float, ...]] = option(
         "smallest,largest factor by which training images are scaled; of scenes, over that at which the image fills "
@@ -80,7 +83,7 @@ class FinetuneRequest:
         object.__setattr__(self, "bands", tuple(self.bands))
         refuse_unknown_task("Fine-tuning", self.task)
         refuse_unless(self.check or bool(self.output), "Name a folder for the new model with --output.")
-        refuse_unless(all(band >= 1 for band in self.bands), f"Bands are counted from 1; {list(self.bands)} was given.")
+        refuse_band_numbers(self.bands)
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(self.scale))
             refuse_unless(

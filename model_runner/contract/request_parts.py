@@ -44,7 +44,7 @@ class RasterSource:
     def __post_init__(self) -> None:
         """Bring lists from JSON back to tuples and check the values."""
         object.__setattr__(self, "bands", tuple(self.bands))
-        refuse_unless(all(band >= 1 for band in self.bands), f"Bands are counted from 1; {list(self.bands)} was given.")
+        refuse_band_numbers(self.bands)
         if self.extent is not None:
             object.__setattr__(self, "extent", tuple(self.extent))
             west, south, east, north = self.extent if len(self.extent) == 4 else (1, 1, 0, 0)
@@ -98,6 +98,11 @@ class Compute:
         refuse_unless(
             self.batch_size is None or self.batch_size >= 1, f"The batch size must be 1 or more, not {self.batch_size}."
         )
+
+
+def refuse_band_numbers(bands: tuple[int, ...]) -> None:
+    """Refuse numbers of bands below 1."""
+    refuse_unless(all(band >= 1 for band in bands), f"Bands are counted from 1; {list(bands)} was given.")
 
 
 def refuse_share(name: str, value: Optional[float]) -> None:

@@ -20,6 +20,7 @@ from .request_parts import (
     RasterSource,
     Tiling,
     option,
+    refuse_band_numbers,
     refuse_other_file,
     refuse_share,
     refuse_shared_files,
@@ -109,10 +110,7 @@ class ChangeRequest:
     def __post_init__(self) -> None:
         """Bring lists from JSON back to tuples and check the values."""
         object.__setattr__(self, "after_bands", tuple(self.after_bands))
-        refuse_unless(
-            all(band >= 1 for band in self.after_bands),
-            f"Bands are counted from 1; {list(self.after_bands)} was given.",
-        )
+        refuse_band_numbers(self.after_bands)
         refuse_share("threshold", self.threshold)
         refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
         refuse_other_file("probability", self.probability, (".tif", ".tiff"), "GeoTIFF")
@@ -159,6 +157,9 @@ class EvaluateRequest:
     data: str = option("dataset folder, or a raster that --reference labels", metavar="DATA")
     output: str = option("folder for the report, the figures and the layer of errors", metavar="DIR")
     model: str = option("id of the model (see 'models list')", "")
+    against: Optional[str] = option(
+        "id of another model, which is measured on the same data; the report has both side by side", None, metavar="ID"
+    )
     split: str = option("part of the dataset to measure on, when it has parts", "val")
     iou: float = option("detect: overlap from which a detection counts as found", 0.5)
     threshold: Optional[float] = option(
@@ -179,6 +180,9 @@ class EvaluateRequest:
         None,
     )
     after: Optional[str] = option("change: the raster of the later date", None)
+    bands: tuple[int, ...] = option(
+        "numbers of the images' or the raster's bands to use, first is 1 (default: the first ones)", ()
+    )
     extent: Optional[tuple[float, ...]] = option("xmin,ymin,xmax,ymax of the part of the raster to use", None)
     area: Optional[str] = option("file of polygons outside of which nothing counts", None)
     resolution: Optional[float] = option("ground resolution to work at, in metres per pixel", None)
@@ -186,9 +190,11 @@ class EvaluateRequest:
 
     def __post_init__(self) -> None:
         """Bring lists from JSON back to tuples and check the values."""
+        object.__setattr__(self, "bands", tuple(self.bands))
         if self.extent is not None:
             object.__setattr__(self, "extent", tuple(self.extent))
         refuse_unknown_task("Evaluation", self.task)
+        refuse_band_numbers(self.bands)
         for name in ("after", "area", "extent", "resolution", "where", "reference_class"):
             refuse_unless(
                 self.reference is not None or getattr(self, name) is None,

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from model_runner.raster.pair import RasterPair
 from model_runner.raster.source import RasterSource, open_source
 from model_runner.report import Report
 from model_runner.reports.pictures import IGNORED
-from model_runner.training.datasets.images import read_image
+from model_runner.training.datasets.images import Pixels, read_image
 from model_runner.training.pixel_statistics import pixels_of
 
 
@@ -56,15 +57,39 @@ def finds_changes(network: nn.Module, card: ModelCard, computer: Computer, thres
     return MapFinder(find, partial(likely_changes, threshold))
 
 
-def open_image(path: Path, card: ModelCard) -> AbstractContextManager[RasterSource]:
-    """An image for the model, its bands stretched as the card says."""
-    return open_source(str(path), band_count=len(card.bands), limits=card.stretch_limits)
+@dataclass(frozen=True)
+class ImageReader:
+    """Reads images for a model, their bands stretched as its card says.
+
+    Attributes:
+        card: of the model.
+        bands: numbers of those that the user chose, first is 1; empty for the first ones.
+    """
+
+    card: ModelCard
+    bands: tuple[int, ...] = ()
+
+    @property
+    def pixels(self) -> Pixels:
+        """How a dataset reads them."""
+        return pixels_of(self.card, self.bands)
+
+    def open(self, path: Path) -> AbstractContextManager[RasterSource]:
+        """An image, to look at tile by tile."""
+        return open_source(
+            str(path), band_count=len(self.card.bands), bands=self.bands, limits=self.card.stretch_limits
+        )
+
+    def picture(self, path: Path) -> np.ndarray:
+        """The first three bands that the model sees, uint8 (h, w, 3); of fewer bands the first one in grey."""
+        bands = read_image(path, self.pixels).permute(1, 2, 0).numpy()
+        return bands[..., :3] if bands.shape[2] >= 3 else bands[..., :1].repeat(3, axis=2)
 
 
-def map_of(paths: tuple[Path, ...], card: ModelCard, finder: MapFinder) -> tuple[np.ndarray, np.ndarray]:
+def map_of(paths: tuple[Path, ...], reader: ImageReader, finder: MapFinder) -> tuple[np.ndarray, np.ndarray]:
     """Class numbers uint8 (h, w) of a place, and which pixels have data; the others have no class."""
     with ExitStack() as opened:
-        images = [opened.enter_context(open_image(path, card)) for path in paths]
+        images = [opened.enter_context(reader.open(path)) for path in paths]
         shape = images[0].grid.height, images[0].grid.width
         numbers, has_data = np.full(shape, IGNORED, np.uint8), np.zeros(shape, bool)
 
@@ -75,9 +100,3 @@ def map_of(paths: tuple[Path, ...], card: ModelCard, finder: MapFinder) -> tuple
 
         finder.find(images, WorkingPixels(take))
     return numbers, has_data
-
-
-def picture(path: Path, card: ModelCard) -> np.ndarray:
-    """The first three bands that the model sees, uint8 (h, w, 3); of fewer bands the first one in grey."""
-    bands = read_image(path, pixels_of(card)).permute(1, 2, 0).numpy()
-    return bands[..., :3] if bands.shape[2] >= 3 else bands[..., :1].repeat(3, axis=2)

@@ -15,14 +15,7 @@ from torch import nn
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import Tiling
 from model_runner.errors import UnreadableRaster
-from model_runner.evaluation.images import (
-    MapFinder,
-    finds_changes,
-    finds_classes,
-    map_of,
-    open_image,
-    picture,
-)
+from model_runner.evaluation.images import ImageReader, MapFinder, finds_changes, finds_classes, map_of
 from model_runner.evaluation.maps import map_example, outcome_numbers
 from model_runner.evaluation.objects import Truth, errors_at, object_example
 from model_runner.evaluation.scenes import scene_example
@@ -31,24 +24,29 @@ from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector
 from model_runner.inference.prepare import prepare
 from model_runner.metrics.detection import judge, overlaps
+from model_runner.raster.scenes import seen_side
 from model_runner.raster.source import TileInput
 from model_runner.report import Report
 from model_runner.reports.examples import Example
 from model_runner.reports.pictures import IGNORED
 from model_runner.training.datasets.maps import MapDataset, open_masks, open_pairs
 from model_runner.training.datasets.objects import ObjectDataset
-from model_runner.training.datasets.scenes import SEEN_SHARE, MiddlesOfScenes, SceneDataset
-from model_runner.training.pixel_statistics import pixels_of
+from model_runner.training.datasets.scenes import MiddlesOfScenes, SceneDataset
 
 IOU = 0.5  # from which a detection is right
 
 
 class Model(NamedTuple):
-    """A network with its card, and on what it computes."""
+    """A network, what reads images for it, and on what it computes."""
 
     network: nn.Module
-    card: ModelCard
+    reader: ImageReader
     computer: Computer
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's."""
+        return self.reader.card
 
 
 def example_images(model: Model, folder: Path, split: str, count: int, seed: int = 0) -> list[Example]:
@@ -69,48 +67,50 @@ def example_images(model: Model, folder: Path, split: str, count: int, seed: int
 
 
 def _objects(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
-    card = model.card
-    samples = ObjectDataset(folder, split, card.class_names, pixels=pixels_of(card))
+    card, reader = model.card, model.reader
+    samples = ObjectDataset(folder, split, card.class_names, pixels=reader.pixels)
 
     def show(number: int) -> Example:
         path, truth = samples.paths[number], Truth(*samples.labelled_objects(number))
         collector = DetectionCollector(card.threshold, card.merge_iou)
-        with open_image(path, card) as source:
+        with reader.open(path) as source:
             found, _ = find_objects(source, model.network, card, model.computer, Tiling(), collector, Report())
         image = overlaps(*found, *truth)
         errors = errors_at(image, judge(image, IOU), card.threshold)
-        return object_example(path.name, picture(path, card), found, truth, errors, card.class_names)
+        return object_example(path.name, reader.picture(path), found, truth, errors, card.class_names)
 
     return len(samples), show
 
 
 def _masks(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
-    samples = open_masks(folder, split, model.card.class_names, pixels_of(model.card))
+    samples = open_masks(folder, split, model.card.class_names, model.reader.pixels)
     finder = finds_classes(model.network, model.card, model.computer)
-    return len(samples), partial(_map, model.card, samples, finder)
+    return len(samples), partial(_map, model.reader, samples, finder)
 
 
 def _pairs(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
-    samples = open_pairs(folder, split, pixels_of(model.card))
+    samples = open_pairs(folder, split, model.reader.pixels)
     finder = finds_changes(model.network, model.card, model.computer, model.card.threshold)
-    return len(samples), partial(_map, model.card, samples, finder)
+    return len(samples), partial(_map, model.reader, samples, finder)
 
 
-def _map(card: ModelCard, samples: MapDataset, finder: MapFinder, number: int) -> Example:
+def _map(reader: ImageReader, samples: MapDataset, finder: MapFinder, number: int) -> Example:
+    card = reader.card
     paths, labels = samples.paths[number], samples.read_labels(number).numpy()
-    found, has_data = map_of(paths, card, finder)
+    found, has_data = map_of(paths, reader, finder)
     labels = np.where(has_data, labels, IGNORED)
     outcomes = outcome_numbers(found, labels, card.background)
     labelled = labels != IGNORED
     wrong = float((found != labels)[labelled].mean()) if labelled.any() else 0.0
-    pictures = [picture(path, card) for path in paths]
+    pictures = [reader.picture(path) for path in paths]
     return map_example(paths[0].name, pictures, found, labels, outcomes, wrong, card, card.background)
 
 
 def _scenes(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int], Example]]:
-    network, card, computer = model
-    samples = SceneDataset(folder, split, card.class_names, pixels_of(card))
-    middles = MiddlesOfScenes(samples, round(card.tile_size * SEEN_SHARE))
+    network, reader, computer = model
+    card = reader.card
+    samples = SceneDataset(folder, split, card.class_names, reader.pixels)
+    middles = MiddlesOfScenes(samples, seen_side(card.tile_size))
 
     def show(number: int) -> Example:
         image = middles[number].image.numpy()
@@ -119,7 +119,7 @@ def _scenes(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int]
             probabilities = network(images)[0].float().softmax(0).cpu()
         path = samples.paths[number]
         name = f"{path.parent.name}/{path.name}"
-        return scene_example(name, picture(path, card), probabilities, samples.labels[number], card.class_names)
+        return scene_example(name, reader.picture(path), probabilities, samples.labels[number], card.class_names)
 
     return len(samples), show
 

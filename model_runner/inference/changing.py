@@ -13,9 +13,7 @@ from model_runner.contract.task_requests import Tiling
 from model_runner.inference.blending import Band
 from model_runner.inference.computing import Computer
 from model_runner.inference.engine import Throughput
-from model_runner.inference.prepare import prepare
-from model_runner.inference.probability_maps import map_probabilities
-from model_runner.inference.views import mean_of_mirrored_views
+from model_runner.inference.probability_maps import map_probabilities, predict_tiles
 from model_runner.raster.pair import PairInput, RasterPair
 from model_runner.report import Report
 
@@ -71,7 +69,6 @@ def change_finder(
     return partial(_predict, network, card, computer, flips)
 
 
-@torch.inference_mode()
 def _predict(
     network: torch.nn.Module, card: ModelCard, computer: Computer, flips: bool, tiles: list[PairInput]
 ) -> list[Tensor]:
@@ -80,7 +77,4 @@ def _predict(
             logits = network(before, after).float()
         return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)[:, 1:]
 
-    dates = [prepare(images, card, computer.device) for images in zip(*tiles, strict=True)]
-    maps = mean_of_mirrored_views(probabilities, *dates) if flips else probabilities(*dates)
-    height, width = tiles[0].valid.shape
-    return list(maps[:, :, :height, :width].cpu())
+    return predict_tiles(probabilities, list(zip(*tiles, strict=True)), card, computer, flips)

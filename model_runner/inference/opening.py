@@ -19,6 +19,7 @@ from model_runner.raster.source import RasterSource, open_source
 from model_runner.report import Report
 
 ROUNDING = 0.01  # share by which a resolution may miss the model's range
+FEWEST_PIXELS = 32  # along the shorter side of an averaged raster, in which a model makes something out
 MOST_OBLONG = 1.05  # longer over shorter side of a pixel that passes for a square
 
 
@@ -134,16 +135,26 @@ def automatic_resolution(
     """The ground resolution to work at when the user names none; None keeps the raster's own.
 
     A raster that is finer than the model has seen is averaged to the resolution at which the model works best. A
-    coarser one stays as it is, with a warning: details that are not there cannot be had. Pixels that are no squares
-    on the ground, as those of geographic rasters far from the equator, become squares of their longer side.
+    coarser one stays as it is, with a warning: details that are not there cannot be had; so does one without reference
+    system, whose resolution is unknown. Pixels that are no squares on the ground, as those of geographic rasters far
+    from the equator, become squares of their longer side.
     """
     with _opened(replace(request, mask=None), card, within=within) as source:
-        sides = source.grid.metres_along_axes_at(source.grid.width / 2, source.grid.height / 2)
+        across, down = source.grid.width, source.grid.height
+        sides = source.grid.metres_along_axes_at(across / 2, down / 2)
     if sides is None:
+        warn_of_unknown_scale(card, report)
         return None
     metres, known = max(sides), card.resolution
     if known and metres < known.finest * (1 - ROUNDING):
         report.log("info", f"{known_range(card)}; the raster's {metres:.3g} m are averaged to {known.best:g} m.")
+        left = min(across * sides[0], down * sides[1]) / known.best
+        if left < FEWEST_PIXELS:
+            report.log(
+                "warning",
+                f"At {known.best:g} m a pixel the model sees {left:.0f} pixels across the shorter side: too few to "
+                "tell anything; choose a model for finer rasters.",
+            )
         return known.best
     if known and not knows(known, metres):
         report.log("warning", f"{known_range(card)}; the raster has {metres:.3g} m: its results will hardly be right.")
@@ -161,3 +172,13 @@ def knows(resolution: Resolution, metres: float | np.ndarray) -> bool | np.ndarr
 def known_range(card: ModelCard) -> str:
     """In words, at which ground resolutions a model works."""
     return f"Model {card.id} knows {card.resolution.finest:g} to {card.resolution.coarsest:g} m a pixel"
+
+
+def warn_of_unknown_scale(card: ModelCard, report: Report) -> None:
+    """Tell that nobody can check whether a model knows the ground resolution of what has no reference system."""
+    if card.resolution:
+        report.log(
+            "warning",
+            f"{known_range(card)}; the ground resolution here is unknown without a reference system: if it is another, "
+            "the results will hardly be right.",
+        )

@@ -20,14 +20,13 @@ from model_runner.contract.task_requests import RasterSource as SourceRequest
 from model_runner.errors import RunnerError
 from model_runner.inference.computing import Computer
 from model_runner.inference.engine import Throughput, run_over_tiles
-from model_runner.inference.opening import known_range, knows
+from model_runner.inference.opening import known_range, knows, warn_of_unknown_scale
 from model_runner.inference.prepare import prepare
-from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, details, middle_square, plan_cells
+from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, details, middle_square, plan_cells, seen_side
 from model_runner.raster.source import RasterSource, TileInput, open_source
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.report import Report
 
-SEEN_SHARE = 224 / 256  # of a scene's side
 SCENES_FOR_A_TILE = 16  # scenes that are computed at once where another task computes one of its larger tiles
 
 Ranking = tuple[list[int], list[float]]  # the likeliest classes of a scene and their probabilities, best first
@@ -134,9 +133,12 @@ def plan_grid(request: ClassifyRequest, grid: WorkingGrid, card: ModelCard) -> l
 
 
 def warn_of_scale(scenes: Sequence[Scene], grid: WorkingGrid, card: ModelCard, report: Report) -> None:
-    """Tell if the model sees scenes at a resolution that it does not know."""
+    """Tell if the model sees scenes at a resolution that it does not know, or that nobody knows."""
     metres = details(grid, scenes, card.tile_size)
-    if card.resolution is None or metres is None:
+    if metres is None:
+        warn_of_unknown_scale(card, report)
+        return
+    if card.resolution is None:
         return
     strange = metres[~knows(card.resolution, metres)]
     if len(strange):
@@ -197,7 +199,7 @@ def _predict(
 def _middle(scene: TileInput) -> TileInput:
     """What the network looks at of a scene."""
     side = scene.valid.shape[0]
-    seen = round(side * SEEN_SHARE)
+    seen = seen_side(side)
     part = slice((side - seen) // 2, (side - seen) // 2 + seen)
     return TileInput(scene.pixels[:, part, part], scene.valid[part, part])
 

@@ -13,9 +13,7 @@ from model_runner.contract.task_requests import Tiling
 from model_runner.inference.blending import Band
 from model_runner.inference.computing import Computer
 from model_runner.inference.engine import Throughput
-from model_runner.inference.prepare import prepare
-from model_runner.inference.probability_maps import map_probabilities
-from model_runner.inference.views import mean_of_mirrored_views
+from model_runner.inference.probability_maps import map_probabilities, predict_tiles
 from model_runner.raster.source import RasterSource, TileInput
 from model_runner.report import Report
 
@@ -67,7 +65,6 @@ def segmenter(
     return partial(_predict, network, card, computer, flips)
 
 
-@torch.inference_mode()
 def _predict(
     network: torch.nn.Module, card: ModelCard, computer: Computer, flips: bool, tiles: list[TileInput]
 ) -> list[Tensor]:
@@ -76,7 +73,4 @@ def _predict(
             logits = network(images)
         return logits.float().softmax(1)
 
-    images = prepare(tiles, card, computer.device)
-    maps = mean_of_mirrored_views(probabilities, images) if flips else probabilities(images)
-    height, width = tiles[0].valid.shape
-    return list(maps[:, :, :height, :width].cpu())
+    return predict_tiles(probabilities, [tiles], card, computer, flips)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from model_runner.networks.fusing import FusableSequence
 from model_runner.networks.lwganet import Backbone
-from model_runner.networks.maps import resize
+from model_runner.networks.maps import enlarge, resize
 
 DROP_PATHS = {"l0": 0.0, "l1": 0.0, "l2": 0.1}  # as published
 CHANNELS = 64  # of all maps behind the backbone
@@ -31,10 +31,13 @@ class A2Net(nn.Module):
         size: of the backbone, "l0", "l1" or "l2".
         in_channels: bands of an image.
         drop_path: see ``Backbone``; None takes the published rate.
+        oversampling: how many times finer than the images the network looks at them. Its maps are at stride 4, too
+            coarse for what is a pixel or two wide, such as a shore that has moved. 1 is the published network.
     """
 
-    def __init__(self, size: str, in_channels: int = 3, drop_path: float | None = None) -> None:
+    def __init__(self, size: str, in_channels: int = 3, drop_path: float | None = None, oversampling: int = 1) -> None:
         super().__init__()
+        self.oversampling = oversampling
         self.backbone = Backbone(size, in_channels, DROP_PATHS[size] if drop_path is None else drop_path)
         self.swa = NeighbourAggregation(self.backbone.channels)
         self.tfm = TemporalFusion()
@@ -42,7 +45,7 @@ class A2Net(nn.Module):
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor | tuple[Tensor, ...]:
         """See the class."""
-        first, second = self.swa(self.backbone(before)), self.swa(self.backbone(after))
+        first, second = (self.swa(self.backbone(enlarge(each, self.oversampling))) for each in (before, after))
         masks = self.decoder(self.tfm(first, second))
         if not self.training:
             return resize(masks[0], before.shape[-2:])

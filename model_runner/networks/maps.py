@@ -14,3 +14,8 @@ def at_least_float32(x: Tensor) -> Tensor:
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """A map (n, c, h, w) interpolated to ``size``, height and width; edges of pixels meet (align_corners False)."""
     return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def enlarge(x: Tensor, factor: int) -> Tensor:
+    """Images (n, c, h, w) interpolated to (n, c, factor * h, factor * w)."""
+    return x if factor == 1 else resize(x, (factor * x.shape[-2], factor * x.shape[-1]))

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from model_runner.networks.fusing import FusableSequence, fold_into_next
 from model_runner.networks.lwganet import Backbone
-from model_runner.networks.maps import resize
+from model_runner.networks.maps import enlarge, resize
 
 DROP_PATHS = {"l0": 0.0, "l1": 0.1, "l2": 0.1}  # as published
 CHANNELS = 64  # of all maps in the decoder
@@ -40,16 +40,26 @@ class UNetFormer(nn.Module):
         num_classes: classes of pixels.
         in_channels: bands of the image.
         drop_path: see ``Backbone``; None takes the published rate.
+        oversampling: how many times finer than the images the network looks at them. Its maps are at stride 4, too
+            coarse for what is a pixel or two wide, such as a shore that has moved. 1 is the published network.
     """
 
-    def __init__(self, size: str, num_classes: int, in_channels: int = 3, drop_path: float | None = None) -> None:
+    def __init__(
+        self,
+        size: str,
+        num_classes: int,
+        in_channels: int = 3,
+        drop_path: float | None = None,
+        oversampling: int = 1,
+    ) -> None:
         super().__init__()
+        self.oversampling = oversampling
         self.backbone = Backbone(size, in_channels, DROP_PATHS[size] if drop_path is None else drop_path)
         self.decoder = Decoder(self.backbone.channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor | SegmentationLogits:
         """See the class."""
-        return self.decoder(self.backbone(images), images.shape[-2:])
+        return self.decoder(self.backbone(enlarge(images, self.oversampling)), images.shape[-2:])
 
     def fuse(self) -> None:
         """Fold the backbone's last normalisations into the decoder."""

@@ -8,6 +8,7 @@ and season hardly move. A low pass gives the peak the form of a Gaussian, whose 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from os.path import realpath
 from typing import NamedTuple
 
 import numpy as np
@@ -222,6 +223,11 @@ def check_pair(pair: RasterPair, sample: PairSample, is_matched: bool) -> PairFi
         shift_metres = None if grid.crs is None else float(length)
         shift_towards = (IMAGE_SIDES if grid.crs is None else COMPASS)[round(bearing / 45) % 8]
     warnings = []
+    if _is_one_image(pair):
+        warnings.append(
+            f"The earlier and the later raster are the same one, {pair.after.native.path}, so that nothing can have "
+            "changed; choose the raster of the later date."
+        )
     if grid.crs is None:
         warnings.append("Neither raster has a coordinate reference system; they are compared pixel by pixel.")
     if metres_before and metres_after:
@@ -231,6 +237,12 @@ def check_pair(pair: RasterPair, sample: PairSample, is_matched: bool) -> PairFi
     if light is not None and light.differs and not is_matched:
         warnings.append(_doubt_light(light))
     return PairFigures(metres_before, metres_after, shift, shift_metres, shift_towards, light, tuple(warnings))
+
+
+def _is_one_image(pair: RasterPair) -> bool:
+    """Whether both dates are the same bands of the same file, links resolved."""
+    before, after = ((realpath(each.native.path), each.bands) for each in (pair.before, pair.after))
+    return before == after
 
 
 def _native_metres(pair: RasterPair) -> tuple[float | None, float | None]:

@@ -11,6 +11,7 @@ from model_runner.errors import InputError
 from model_runner.raster.georeference import SAME_RESOLUTION
 from model_runner.raster.working_grid import WorkingGrid
 
+SEEN_SHARE = 224 / 256  # of a scene's shorter side, as published
 LEAST_SHARE = 0.5  # of a scene's area that must have data
 FEWEST_PIXELS = 8  # of the raster across a cell: with fewer there is nothing to see, and cells are countless
 CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
@@ -28,6 +29,11 @@ class Scene:
     y: float
     width: float
     height: float
+
+
+def seen_side(side: int) -> int:
+    """How much networks look at, of a scene with this shorter side, both in pixels: the square in its middle."""
+    return round(side * SEEN_SHARE)
 
 
 def cell_sides(grid: WorkingGrid, metres: float, side: int, name: str) -> tuple[float, float]:

@@ -140,6 +140,11 @@ class RasterSource:
         self._polygons = None if mask is None else PolygonMask(mask, self.grid)
 
     @property
+    def bands(self) -> tuple[int, ...]:
+        """The numbers of the bands that are read, first is 1."""
+        return self._choice.numbers
+
+    @property
     def band_count(self) -> int:
         """How many bands tiles have."""
         return len(self._choice.numbers) if self._choice.palette is None else COLOUR_BANDS
@@ -149,7 +154,7 @@ class RasterSource:
         stretch = self._stretch
         return {
             "path": self._handles.path,
-            "bands": list(self._choice.numbers),
+            "bands": list(self.bands),
             "palette": self._choice.palette is not None,
             "stretch": stretch and {"low": list(stretch.lows), "high": list(stretch.highs)},
             "metres_per_pixel": self.grid.metres_per_pixel,

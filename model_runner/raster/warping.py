@@ -77,6 +77,11 @@ class WarpedSource:
         """The grid of the raster's own pixels, and its path."""
         return self.raster.native
 
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """The numbers of the bands that are read, first is 1."""
+        return self.raster.bands
+
     def record(self) -> dict[str, Any]:
         """What the run record says of the raster: plain values for JSON."""
         return self.raster.record()

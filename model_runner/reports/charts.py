@@ -2,14 +2,18 @@
 """Curves and bars as inline SVG."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from html import escape
 from math import ceil, floor, isfinite, log10
 from typing import NamedTuple
+
+import numpy as np
 
 WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 10, 40
 MOST_POINTS = 240  # of a curve
 TICKS = 5
+BINS = 24  # bars of a histogram
 # Okabe and Ito's colours, which those who are colour-blind tell apart; legible on white and on black
 COLOURS = ("#0a8fcf", "#e06c00", "#009e73", "#cc6699", "#b8960c", "#56b4e9", "#d04a35", "#7f7f7f")
 
@@ -56,17 +60,11 @@ def line_chart(
     points = [point for _, each in curves for point in each]
     if not points:
         return ""
-    x_from, x_to = x_range or _reach([x for x, _ in points])
-    y_from, y_to = y_range or _reach([y for _, y in points])
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return (
-            LEFT + (x - x_from) / (x_to - x_from) * (WIDTH - LEFT - RIGHT),
-            HEIGHT - BOTTOM - (y - y_from) / (y_to - y_from) * (HEIGHT - TOP - BOTTOM),
-        )
-
+    x_span = x_range or _reach([x for x, _ in points])
+    y_span = y_range or _reach([y for _, y in points])
+    place = partial(_place, x_span, y_span)
     whole = x_range is None and all(x.is_integer() for x, _ in points)
-    drawn = [*_grid(place, (x_from, x_to), (y_from, y_to), whole), *_names(x_label, y_label)]
+    drawn = [*_grid(place, x_span, y_span, whole), *_names(x_label, y_label)]
     for each, kept in curves:
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in kept)
         width = 2.6 if each.bold else 1.5
@@ -85,6 +83,23 @@ def line_chart(
         drawn.append(f'<text x="{x + shift:.1f}" y="{height:.1f}" text-anchor="{anchor}">{escape(mark.text)}</text>')
     names = {each.name: each.colour for each in series} if len(series) > 1 else {}
     return _figure(title, HEIGHT, drawn, names)
+
+
+def histogram(title: str, values: np.ndarray, x_label: str, y_label: str, colour: str = COLOURS[0]) -> str:
+    """How many values (n,), none below 0, lie where; those above their 99th percentile are in the last bar."""
+    if not len(values):
+        return ""
+    most = max(float(np.quantile(values, 0.99)), 1e-9)
+    counts, edges = np.histogram(np.clip(values, 0, most), BINS, (0, most))
+    x_span, y_span = (0.0, most), _reach([0, max(int(counts.max()), TICKS)])
+    place = partial(_place, x_span, y_span)
+    drawn = [*_grid(place, x_span, y_span, False), *_names(x_label, y_label)]
+    for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        (x, top), (x_end, bottom) = place(left, count), place(right, 0)
+        drawn.append(
+            f'<rect x="{x:.1f}" y="{top:.1f}" width="{x_end - x - 1:.1f}" height="{bottom - top:.1f}" fill="{colour}"/>'
+        )
+    return _figure(title, HEIGHT, drawn, {})
 
 
 def bar_chart(title: str, values: Mapping[str, float], colour: str = COLOURS[0], x_to: float = 1.0) -> str:
@@ -142,6 +157,15 @@ def _round_step(span: float) -> float:
     rough = span / TICKS
     power = 10 ** floor(log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+
+
+def _place(x_range: tuple[float, float], y_range: tuple[float, float], x: float, y: float) -> tuple[float, float]:
+    """Where a point lies on a chart."""
+    (x_from, x_to), (y_from, y_to) = x_range, y_range
+    return (
+        LEFT + (x - x_from) / (x_to - x_from) * (WIDTH - LEFT - RIGHT),
+        HEIGHT - BOTTOM - (y - y_from) / (y_to - y_from) * (HEIGHT - TOP - BOTTOM),
+    )
 
 
 def _grid(

@@ -25,6 +25,7 @@ p { margin: 0.4em 0 0.8em; max-width: 46em; }
   border: 1px solid var(--line); border-radius: 6px; background: var(--soft); }
 .card b { display: block; font-size: 1.6em; font-weight: 600; line-height: 1.25; color: var(--accent); }
 .card span { color: var(--faint); font-size: 0.87em; }
+.warning { color: rgb(213, 80, 0); color: rgb(var(--wrong)); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.92em; }
 th, td { padding: 0.32em 0.8em; border-bottom: 1px solid var(--line); text-align: right; vertical-align: baseline;
@@ -95,6 +96,11 @@ def section(heading: str, *parts: str, note: str = "") -> str:
     return f"<section>\n<h2>{escape(heading)}</h2>\n{explained}{content}\n</section>"
 
 
+def warnings(texts: Iterable[str]) -> str:
+    """What the reader should see to, a paragraph each; plain text."""
+    return "".join(f'<p class="warning">{escape(text)}</p>' for text in texts)
+
+
 def cards(figures: Mapping[str, Any]) -> str:
     """The main figures, large."""
     boxes = (
@@ -135,6 +141,8 @@ def tell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")
+    if isinstance(value, float) and 1000 <= abs(value) < 1e9:
+        return tell(round(value))
     if isinstance(value, float):
         return f"{value:.3f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
     if isinstance(value, list | tuple):

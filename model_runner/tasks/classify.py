@@ -150,7 +150,8 @@ def _classify_cells(
     """Squares side by side, in the raster's reference system."""
     scenes = plan_grid(request, source.grid, card)
     first = scenes[0]
-    report.log("info", f"Looking at {len(scenes)} cells of {first.width:.5g} x {first.height:.5g} pixels.")
+    noun = "cell" if len(scenes) == 1 else "cells"
+    report.log("info", f"Looking at {len(scenes)} {noun} of {first.width:.5g} x {first.height:.5g} pixels.")
     warn_of_scale(scenes, source.grid, card, report)
     found, throughput = look(RasterScenes(source, card.tile_size), scenes)
     corners = outlines(source.grid, [scenes[number] for number in found.numbers])

@@ -33,7 +33,7 @@ from model_runner.training_data.labelling import (
 from model_runner.training_data.labels import IGNORED
 from model_runner.training_data.places import Place, open_places
 from model_runner.training_data.planning import Plan, make_plan
-from model_runner.training_data.report import describe_sizes, html_report
+from model_runner.training_data.report import dataset_page, describe_sizes
 from model_runner.training_data.writing import SplitTally, Tally, write_chips
 
 UNITS = {"detect": "objects", "segment": "pixels", "change": "pixels", "classify": "scenes"}
@@ -113,7 +113,7 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
                 write_text(folder / CLASSES, _json(classes))
             write_text(folder / RECORD, _json(facts))
             sheets = {name: split.sheet for name, split in tally.splits.items()}
-            write_text(folder / PAGE, html_report(facts, sizes, sheets))
+            write_text(folder / PAGE, dataset_page(facts, sizes, sheets))
             report.check_cancelled()
     report.log("info", facts["summary"])
     output = Path(request.output)

@@ -23,11 +23,21 @@ from model_runner.raster.working_grid import WorkingGrid
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.report import Report
 from model_runner.rotated_boxes.geometry import corners
+from model_runner.training.datasets.coco import is_coco
+from model_runner.training.datasets.dota import is_dota
 from model_runner.training.datasets.images import opened
-from model_runner.training.datasets.maps import IGNORED, MapDataset, find_mask_classes, open_masks, open_pairs
-from model_runner.training.datasets.objects import ObjectDataset, find_class_names
-from model_runner.training.datasets.scenes import SceneDataset, find_scene_classes
-from model_runner.training.datasets.splits import SPLITS
+from model_runner.training.datasets.maps import (
+    IGNORED,
+    MASK_FOLDERS,
+    PAIR_FOLDERS,
+    MapDataset,
+    find_mask_classes,
+    open_masks,
+    open_pairs,
+)
+from model_runner.training.datasets.objects import ObjectDataset, find_class_names, object_splits
+from model_runner.training.datasets.scenes import SceneDataset, find_scene_classes, scene_splits
+from model_runner.training.datasets.splits import SPLITS, part_folder, present_splits
 
 WGS84 = pyproj.CRS.from_epsg(4326)
 
@@ -54,12 +64,13 @@ def load_data(request: LoadDataRequest, report: Report) -> Finished:
     for path in filter(None, (request.output, request.chips)):
         refuse_unwritable(path)
     folder = Path(request.data)
-    splits = _splits(folder)
-    task, read = _find_layout(folder / splits[0])
-    report.log("info", f"{folder} has the layout of {task}" + (f", in {', '.join(splits)}." if splits[0] else "."))
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}; name a dataset folder.")
+    task, splits, read = _find_layout(folder)
+    report.log("info", f"{folder} has the layout of {task}" + (f", in {', '.join(splits)}." if splits else "."))
     labels, chips, nowhere = [], [], 0
-    for split in splits:
-        for done, (total, image) in enumerate(read(folder, split)):
+    for split in splits or ("",):
+        for done, (total, image) in enumerate(read(folder, split or SPLITS[0])):
             report.check_cancelled()
             report.progress(f"images {split}".strip(), done, total)
             with reading(str(image.path)), opened(image.path) as raster:
@@ -67,7 +78,8 @@ def load_data(request: LoadDataRequest, report: Report) -> Finished:
             if grid.crs is None:
                 nowhere += 1
                 continue
-            name = image.path.relative_to(folder).as_posix()
+            inside = image.path.is_relative_to(folder)
+            name = (image.path.relative_to(folder) if inside else image.path).as_posix()
             labels.append(_labels_of(image, grid, name, split))
             chips.append(_outline_of(image, grid, name, split))
     if not chips:
@@ -94,26 +106,15 @@ def load_data(request: LoadDataRequest, report: Report) -> Finished:
 Reader = Callable[[Path, str], Iterator[tuple[int, LabelledImage]]]
 
 
-def _splits(folder: Path) -> list[str]:
-    """The splits of a dataset; one without name where it has none.
-
-    Raises:
-        InputError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}; name a dataset folder.")
-    return [split for split in SPLITS if (folder / split).is_dir()] or [""]
-
-
-def _find_layout(folder: Path) -> tuple[str, Reader]:
-    """The task for which a folder, of a dataset or a split, is laid out, and what reads it."""
-    if (folder / "labelTxt").is_dir():
-        return "detect", _read_objects
-    if (folder / "masks").is_dir():
-        return "segment", _read_masks
-    if (folder / "label").is_dir() and (folder / "A").is_dir():
-        return "change", _read_changes
-    return "classify", _read_scenes
+def _find_layout(folder: Path) -> tuple[str, tuple[str, ...], Reader]:
+    """The task for which a dataset is laid out, its splits, none where it is not divided, and what reads one."""
+    parts = [folder, *(part_folder(folder, split) for split in SPLITS)]
+    for task, folders, read in (("segment", MASK_FOLDERS, _read_masks), ("change", PAIR_FOLDERS, _read_changes)):
+        if any((part / folders[0]).is_dir() and (part / folders[-1]).is_dir() for part in parts):
+            return task, present_splits(folder, folders[0]), read
+    if is_dota(folder) or is_coco(folder):
+        return "detect", object_splits(folder), _read_objects
+    return "classify", scene_splits(folder), _read_scenes
 
 
 def _read_objects(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage]]:
@@ -121,12 +122,10 @@ def _read_objects(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage
     names = find_class_names(folder)
     samples = ObjectDataset(folder, split, names, minimum_side=0)
     for number, path in enumerate(samples.paths):
-        sample = samples[number]
-        boxes = shapely.polygons(corners(sample.boxes).double().numpy())
-        yield (
-            len(samples),
-            LabelledImage(path, boxes, np.array(names, dtype=object)[sample.labels.numpy()], sample.difficult.numpy()),
-        )
+        boxes, labels, difficult = samples.labelled_objects(number)
+        polygons = shapely.polygons(corners(boxes).double().numpy())
+        classes = np.array(names, dtype=object)[labels.numpy()]
+        yield len(samples), LabelledImage(path, polygons, classes, difficult.numpy())
 
 
 def _read_masks(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage]]:

@@ -14,9 +14,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from model_runner.contract.finetune_request import REPORT_FILE
 from model_runner.contract.model_card import WEIGHTS_FILE, ModelCard
 from model_runner.contract.task_requests import Compute, FinetuneRequest
 from model_runner.errors import RunnerError, UnreadableRaster
+from model_runner.evaluation.images import ImageReader
 from model_runner.evaluation.maps import map_legends
 from model_runner.evaluation.objects import object_legend
 from model_runner.evaluation.showing import Model, example_images
@@ -35,7 +37,7 @@ from model_runner.training.log_file import Column, Course, read_course
 from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.plan import Plan
 
-PAGE, EXAMPLES = "report.html", "examples"
+EXAMPLES = "examples"
 SHOWN = 8  # validation images
 MOST_CURVES = 8
 LABELLED = {"detect": "objects", "segment": "pixels", "change": "pixels", "classify": "scenes"}
@@ -60,11 +62,11 @@ def write_training_report(request: FinetuneRequest, card: ModelCard, began: floa
     try:
         examples = _examples(request, card, output)
         page = _page(request, card, examples, time.perf_counter() - began)
-        (output / PAGE).write_text(page, encoding="utf-8")
+        (output / REPORT_FILE).write_text(page, encoding="utf-8")
     except (RunnerError, OSError) as error:
         report.log("warning", f"The report of the training could not be written: {error}")
         return {}
-    return {"report": str(output / PAGE)}
+    return {"report": str(output / REPORT_FILE)}
 
 
 def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[Example]:
@@ -74,7 +76,7 @@ def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[E
     computer = choose_computer(Compute(request.device, request.precision), Report())
     network = network_of(card)
     network.load_state_dict(load_file(output / WEIGHTS_FILE))
-    model = Model(network.eval().to(computer.device), card, computer)
+    model = Model(network.eval().to(computer.device), ImageReader(card, request.bands), computer)
     examples = example_images(model, Path(request.data), "val", SHOWN)
     (output / EXAMPLES).mkdir(exist_ok=True)
     for number, each in enumerate(examples, 1):
@@ -89,7 +91,7 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
     plan, best_epoch = (None, None) if last is None else (Plan(**last["plan"]), last["course"]["best_epoch"])
     figures = {name: value for name, value in card.metrics.items() if isinstance(value, int | float)}
     main = {name: value for name, value in figures.items() if _class_of(name, card) is None}
-    counts = {split: count_labels(card, folder, split) for split in ("train", "val")}
+    counts = {split: count_labels(card, folder, split, request.bands) for split in ("train", "val")}
     explained: tuple[str, ...] = (object_legend(),) if card.task == "detect" else ()
     if card.task in ("segment", "change"):
         explained = map_legends(card, card.background)
@@ -182,21 +184,20 @@ def _kinds(figures: dict[str, float], card: ModelCard) -> list[str]:
     return list(dict.fromkeys(name.removesuffix(f" {each}") for name, each in of.items() if each is not None))
 
 
-def count_labels(card: ModelCard, folder: Path, split: str) -> list[int]:
-    """How many objects, pixels or scenes of each class a split labels."""
-    count = len(card.classes)
+def count_labels(card: ModelCard, folder: Path, split: str, bands: tuple[int, ...]) -> list[int]:
+    """How many objects, pixels or scenes of each class a split labels; ``bands`` are those that the user chose."""
+    count, pixels = len(card.classes), pixels_of(card, bands)
     if card.task == "classify":
-        labels = SceneDataset(folder, split, card.class_names, pixels_of(card)).labels
+        labels = SceneDataset(folder, split, card.class_names, pixels).labels
         return torch.bincount(torch.tensor(labels), minlength=count).tolist()
     if card.task == "detect":
-        objects = ObjectDataset(folder, split, card.class_names, pixels=pixels_of(card))
+        objects = ObjectDataset(folder, split, card.class_names, pixels=pixels)
         labels = (objects.labelled_objects(number)[1] for number in range(len(objects)))
     else:
-        seen = pixels_of(card)
         maps = (
-            open_pairs(folder, split, seen)
+            open_pairs(folder, split, pixels)
             if card.task == "change"
-            else open_masks(folder, split, card.class_names, seen)
+            else open_masks(folder, split, card.class_names, pixels)
         )
         labels = _readable_labels(maps)
     total = torch.zeros(count, dtype=torch.int64)

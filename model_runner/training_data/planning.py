@@ -93,7 +93,9 @@ def make_plan(request: ExportDataRequest, places: Sequence[Place], labellers: Se
             footprints[own] = _on_common_ground(ground, place, frame)
     units = join_blocks(outlines)
     generator = np.random.default_rng(request.seed)
-    splits = _splits_of_chips(request, [units[chip.block] for chip in chips], np.array(counts), generator)
+    splits = _splits_of_chips(
+        request, [units[chip.block] for chip in chips], _by_raster(np.array(counts), chips), generator
+    )
     keep = without_common_ground(footprints, splits)
     planned = [
         PlannedChip(chip, SPLITS[split], is_empty)
@@ -126,6 +128,16 @@ def _cut(request: ExportDataRequest, places: Sequence[Place]) -> tuple[int, list
         blocks = cut_blocks(place.grid, block_side(side, overlap, block), side)
         cut.append((blocks, plan_chips(place.number, blocks, side, overlap)))
     return block, cut
+
+
+def _by_raster(counts: np.ndarray, chips: Sequence[Chip]) -> np.ndarray:
+    """From counts (chips, classes) to (chips, rasters * classes), as if each raster had classes of its own.
+
+    So every split gets its share of every raster: what is measured in one place says little of another.
+    """
+    _, rasters = np.unique([chip.block[0] for chip in chips], return_inverse=True)
+    own = rasters[:, None] == np.arange(rasters.max() + 1)
+    return (own[:, :, None] * counts[:, None]).reshape(len(chips), -1)
 
 
 def _splits_of_chips(

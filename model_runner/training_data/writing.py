@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from model_runner.reports.examples import Example
 from model_runner.training_data.files import chip_grid
 from model_runner.training_data.labelling import Labeller
 from model_runner.training_data.labels import Dates, Label
@@ -30,14 +31,14 @@ class SplitTally:
         empty: how many of them show background alone.
         counts: (classes,) objects, pixels or scenes.
         chips_with: (classes,) in how many chips each class is.
-        sheet: names and pictures of some chips.
+        sheet: pictures of some chips.
     """
 
     counts: np.ndarray
     chips_with: np.ndarray
     chips: int = 0
     empty: int = 0
-    sheet: list[tuple[str, Image.Image]] = field(default_factory=list)
+    sheet: list[Example] = field(default_factory=list)
 
 
 @dataclass
@@ -149,15 +150,15 @@ class _Writer:
         for row in label.rows.tolist():
             self.tally.shown.setdefault(row, chip.place)
         if is_shown:
-            tally.sheet.append((name, _thumbnail(dates, label, self.colours)))
+            tally.sheet.append(_pictured(name, dates, label, self.colours))
 
 
 def _number(pixels: float) -> str:
     return f"{'m' if pixels < 0 else ''}{abs(round(pixels)):05d}"
 
 
-def _thumbnail(dates: Dates, label: Label, colours: Sequence[str]) -> Image.Image:
-    """The dates of a chip side by side, with the labels over the last one."""
+def _pictured(name: str, dates: Dates, label: Label, colours: Sequence[str]) -> Example:
+    """The dates of a chip, with the labels over the last one."""
     images = [
         Image.fromarray(np.moveaxis(pixels[:3] if len(pixels) >= 3 else pixels[[0, 0, 0]], 0, -1).copy()).resize(
             (THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR
@@ -165,7 +166,6 @@ def _thumbnail(dates: Dates, label: Label, colours: Sequence[str]) -> Image.Imag
         for pixels in dates.pixels * dates.valid
     ]
     label.draw(images[-1], colours)
-    joined = Image.new("RGB", (len(images) * THUMBNAIL, THUMBNAIL))
-    for number, image in enumerate(images):
-        joined.paste(image, (number * THUMBNAIL, 0))
-    return joined
+    headings = ("labelled",) if len(images) == 1 else ("before", "after, labelled")
+    panels = tuple((heading, np.asarray(image)) for heading, image in zip(headings, images, strict=True))
+    return Example(name, "without labels" if label.is_empty else "", panels)

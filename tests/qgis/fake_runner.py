@@ -18,6 +18,7 @@ from threading import Thread
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from model_runner.contract.finetune_request import REPORT_FILE
 from model_runner.contract.folders import plugin_version, user_models_folder
 from model_runner.contract.messages import (
     PROTOCOL_VERSION,
@@ -239,7 +240,7 @@ def evaluate(job, request):
 
 
 def leave_model(request):
-    """Write a model without weights into a training's folder and among the user's models."""
+    """Write a model without weights into a training's folder, with a report, and among the user's models."""
     card = ModelCard(
         id=request.model_id,
         title="Trained on nothing",
@@ -252,6 +253,7 @@ def leave_model(request):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
         (folder / WEIGHTS_FILE).touch()
+    (Path(request.output) / REPORT_FILE).write_text("<html></html>", encoding="utf-8")
 
 
 def finetune(job, request):
@@ -260,9 +262,8 @@ def finetune(job, request):
         return Finished(job, {"check": str(folder / "check.json")}, {"images train": 12, "warnings": 1})
     say(Progress(job, "training", 3, 90, None, 600.0, "epoch 2 of 30, loss 0.412"))
     leave_model(request)
-    (folder / "report.html").write_text("<html></html>", encoding="utf-8")
     installed = str(user_models_folder() / request.model_id)
-    outputs = {"model": installed, "folder": str(folder), "report": str(folder / "report.html")}
+    outputs = {"model": installed, "folder": str(folder), "report": str(folder / REPORT_FILE)}
     return Finished(job, outputs, {"mAP50": 0.62, "AP50 ship": 0.62, "best_epoch": 4, "seconds": 0.1})
 
 

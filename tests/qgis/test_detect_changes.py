@@ -98,6 +98,15 @@ def test_wrong_bands_of_either_image_are_refused_early(change, later, tmp_path):
     assert "THRESHOLD" in change.refusal(THRESHOLD=1.5)
 
 
+def test_one_image_for_both_dates_is_refused(change, fake_runner, raster, tmp_path):
+    link = tmp_path / "link.tif"
+    link.symlink_to(raster)
+    told = "Both images are 'airfield', so that nothing can have changed; choose another later image."
+    assert change.refusal(AFTER=raster) == change.refusal(AFTER=str(link)) == told
+    change(AFTER=raster, AFTER_BANDS=[3, 2, 1])  # two dates may lie in one file
+    assert fake_runner.requests[0]["after"] == raster
+
+
 @pytest.mark.parametrize("name", ["OUTPUT", "PROBABILITY"])
 def test_neither_image_is_overwritten(change, raster, later, name):
     for image in (raster, later):

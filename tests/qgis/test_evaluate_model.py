@@ -23,6 +23,7 @@ def test_a_model_and_a_dataset_are_enough(evaluation, fake_runner, dataset, tmp_
     expected = {
         "task": "detect", "data": dataset, "model": "detect-ucm-l0", "split": "val", "iou": 0.5, "threshold": None,
         "reference": None, "after": None, "area": None, "extent": None, "resolution": None, "background": None,
+        "bands": [],
     }  # fmt: skip
     assert {name: request[name] for name in expected} == expected
 
@@ -32,13 +33,13 @@ def test_every_value_reaches_the_runner(evaluation, fake_runner, raster, later, 
     evaluation(
         MODEL="change-demo-l0", SPLIT="test", INPUT=raster, AFTER=later, REFERENCE=reference, CLASS_FIELD="kind",
         AREA=area, EXTENT="500000,500020,4599990,4600000 [EPSG:32633]", RESOLUTION=0.6, THRESHOLD=0.4, IOU=0.7,
-        REFERENCE_CLASS="changed", BACKGROUND="unchanged", DEVICE="cpu", PRECISION="fp32", BATCH_SIZE=2,
+        BANDS="3,2,1", REFERENCE_CLASS="changed", BACKGROUND="unchanged", DEVICE="cpu", PRECISION="fp32", BATCH_SIZE=2,
     )  # fmt: skip
     request = fake_runner.requests[0]
     expected = {
         "task": "change", "model": "change-demo-l0", "split": "test", "data": raster, "after": later,
-        "class_field": "kind", "extent": [500000, 4599990, 500020, 4600000], "resolution": 0.6, "threshold": 0.4,
-        "iou": 0.7, "reference_class": "changed", "background": "unchanged",
+        "bands": [3, 2, 1], "class_field": "kind", "extent": [500000, 4599990, 500020, 4600000], "resolution": 0.6,
+        "threshold": 0.4, "iou": 0.7, "reference_class": "changed", "background": "unchanged",
         "compute": {"device": "cpu", "precision": "fp32", "batch_size": 2},
         "reference_fields": ["fid", "kind"], "area_crs": "WGS 84",
     }  # fmt: skip
@@ -87,6 +88,7 @@ def test_wrong_input_is_refused_early(evaluation, raster, later, reference, data
     assert "the reference that labels the image 'airfield'" in evaluation.refusal(INPUT=raster)
     both = {"REFERENCE": reference, "REFERENCE_RASTER": later}
     assert "polygons or a raster as reference, not both" in evaluation.refusal(INPUT=raster, **both)
+    assert "needs 3 bands (red, green, blue); you chose 2." in evaluation.refusal(DATA=dataset, BANDS="1,2")
     assert "Resolution is for a raster with a reference" in evaluation.refusal(DATA=dataset, RESOLUTION=0.5)
     change = {"MODEL": "change-demo-l0", "INPUT": raster, "REFERENCE": reference}
     assert "name the earlier one as data and the later one as after" in evaluation.refusal(**change)

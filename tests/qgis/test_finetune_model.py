@@ -93,7 +93,7 @@ def test_a_cancelled_training_may_take_its_time_and_tells_where_the_model_is(tra
         training(Listener(cancels=True))
     text = str(caught.value)
     assert text.startswith("Cancelled. The best model so far is 'ships-2024-detect', which is in the toolbox.")
-    assert str(tmp_path / "training") in text
+    assert f"The report so far is {tmp_path / 'training' / 'report.html'}. To go on" in text
     assert "ships-2024-detect" in choices("detectobjects", "MODEL")
     assert "or 'Go on with the training' to resume the one in it" in training.refusal()
     follow.end_runner()  # with its faults

@@ -79,7 +79,13 @@ ALLOWED = {
     ),
     "model_runner/training_data": (
         RASTER | {"PIL"},
-        {"model_runner.training_data", "model_runner.raster", "model_runner.contract", "model_runner.errors"},
+        {
+            "model_runner.training_data",
+            "model_runner.reports",
+            "model_runner.raster",
+            "model_runner.contract",
+            "model_runner.errors",
+        },
     ),
     "lwganet_qgis": (
         {"qgis", "processing", "osgeo"},

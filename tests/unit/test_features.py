@@ -87,7 +87,7 @@ def test_degrees_and_web_mercator_are_measured_in_metres():
         assert box["area_m2"] == pytest.approx(box["length_m"] * box["width_m"], rel=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.floats(-1.5, 1.5), st.floats(5, 60), st.floats(5, 60), st.floats(0.2, 2), st.floats(-0.5, 0.5), st.floats(0, 6)
 )

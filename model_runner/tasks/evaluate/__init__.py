@@ -11,11 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from model_runner.contract.messages import Finished
+from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.errors import InputError
 from model_runner.evaluation.measured import Measured
-from model_runner.inference.computing import choose_computer
+from model_runner.inference.computing import Computer, choose_computer
+from model_runner.inference.opening import refuse_bands
 from model_runner.model_store.loaded import loaded_model
+from model_runner.model_store.store import find_model
 from model_runner.report import Report
 from model_runner.reports.page import tell
 from model_runner.tasks.evaluate.maps import measure_change, measure_segmentation
@@ -57,10 +60,14 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
         if (output / name).exists():
             raise InputError(f"{output / name} is there already; choose another output folder.")
     computer = choose_computer(request.compute, report)
-    card, network = loaded_model(request.model, request.task, computer.device)
-    measures = ON_DATASETS if request.reference is None else ON_RASTERS
+    for model_id in filter(None, (request.model, request.against)):
+        refuse_bands(request.bands, find_model(model_id, request.task)[0])
     with _arriving_whole(output) as folder:
-        measured: Measured = measures[request.task](request, card, network, computer, folder, report)
+        card, measured = _measure(request.model, request, computer, folder, report)
+        against = None
+        if request.against:
+            with TemporaryDirectory(dir=folder) as aside:
+                against = _measure(request.against, request, computer, Path(aside), report)
         seconds = round(time.perf_counter() - began, 1)
         figures = _rounded(measured.figures)
         metrics = {
@@ -68,21 +75,32 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
             "weights_sha256": card.weights_sha256,
             "data": str(Path(request.data).resolve()),
             "split": request.split if request.reference is None else None,
+            "bands": list(request.bands) or None,
             "reference": request.reference and str(Path(request.reference).resolve()),
             **figures,
+            **({"against": {"model": against[0].id, **_rounded(against[1].figures)}} if against else {}),
             "seconds": seconds,
         }
         text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
         (folder / METRICS).write_text(text, encoding="utf-8")
-        page = evaluation_page(request, card, computer, measured, seconds)
+        page = evaluation_page(request, card, computer, measured, against, seconds)
         (folder / PAGE).write_text(page, encoding="utf-8")
-    told = ", ".join(f"{name} {tell(measured.figures[name])}" for name in measured.main)
-    report.log("info", f"{card.id}: {told}.")
+    for each, found in filter(None, ((card, measured), against)):
+        told = ", ".join(f"{name} {tell(found.figures[name])}" for name in found.main)
+        report.log("info", f"{each.id}: {told}.")
     numbers = {
         key: value for key, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }
     files = {"report": PAGE, "metrics": METRICS, **measured.files}
     return Finished(job="", outputs={name: str(output / file) for name, file in files.items()}, numbers=numbers)
+
+
+def _measure(
+    model_id: str, request: EvaluateRequest, computer: Computer, folder: Path, report: Report
+) -> tuple[ModelCard, Measured]:
+    card, network = loaded_model(model_id, request.task, computer.device)
+    measures = ON_DATASETS if request.reference is None else ON_RASTERS
+    return card, measures[request.task](request, card, network, computer, folder, report)
 
 
 @contextmanager

@@ -11,14 +11,7 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
-from model_runner.evaluation.images import (
-    MapFinder,
-    finds_changes,
-    finds_classes,
-    map_of,
-    open_image,
-    picture,
-)
+from model_runner.evaluation.images import ImageReader, MapFinder, finds_changes, finds_classes, map_of
 from model_runner.evaluation.maps import MapTally, segmentation_totals, write_outcomes
 from model_runner.evaluation.measured import Measured
 from model_runner.evaluation.reference import background_of
@@ -28,7 +21,6 @@ from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
 from model_runner.training.datasets.maps import IGNORED, MapDataset, open_masks, open_pairs
-from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes.change import change_figures
 
 OUTCOMES_FOLDER = "outcomes"
@@ -43,9 +35,10 @@ def measure_segmentation(
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop.
     """
-    samples = open_masks(Path(request.data), request.split, card.class_names, pixels_of(card))
+    reader = ImageReader(card, request.bands)
+    samples = open_masks(Path(request.data), request.split, card.class_names, reader.pixels)
     tally = MapTally(card, background_of(request, card), Gallery())
-    _look_at_all(samples, finds_classes(network, card, computer), card, tally, folder, report)
+    _look_at_all(samples, finds_classes(network, card, computer), reader, tally, folder, report)
     return measured_segmentation(tally, card, {"images": len(samples)}, {"outcomes": OUTCOMES_FOLDER})
 
 
@@ -59,9 +52,10 @@ def measure_change(
         Cancelled: the user asked to stop.
     """
     threshold = card.threshold if request.threshold is None else request.threshold
-    samples = open_pairs(Path(request.data), request.split, pixels_of(card))
+    reader = ImageReader(card, request.bands)
+    samples = open_pairs(Path(request.data), request.split, reader.pixels)
     tally = MapTally(card, card.background, Gallery())
-    _look_at_all(samples, finds_changes(network, card, computer, threshold), card, tally, folder, report)
+    _look_at_all(samples, finds_changes(network, card, computer, threshold), reader, tally, folder, report)
     facts = {"images": len(samples), "threshold": threshold}
     return measured_change(tally, card, facts, {"outcomes": OUTCOMES_FOLDER})
 
@@ -89,20 +83,20 @@ def measured_change(tally: MapTally, card: ModelCard, facts: dict[str, Any], fil
 
 
 def _look_at_all(
-    samples: MapDataset, finder: MapFinder, card: ModelCard, tally: MapTally, folder: Path, report: Report
+    samples: MapDataset, finder: MapFinder, reader: ImageReader, tally: MapTally, folder: Path, report: Report
 ) -> None:
     """Tally all images and write their outcomes; pixels without data, for which users get no class, do not count."""
     (folder / OUTCOMES_FOLDER).mkdir()
     for number, paths in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
-        found, has_data = map_of(paths, card, finder)
+        found, has_data = map_of(paths, reader, finder)
         labels = samples.read_labels(number).where(torch.from_numpy(has_data), IGNORED)
-        outcomes = tally.add(paths[0].name, torch.from_numpy(found), labels, partial(_pictures, paths, card))
-        with open_image(paths[0], card) as source:
+        outcomes = tally.add(paths[0].name, torch.from_numpy(found), labels, partial(_pictures, reader, paths))
+        with reader.open(paths[0]) as source:
             write_outcomes(folder / OUTCOMES_FOLDER / f"{paths[0].stem}.tif", source.grid, outcomes, report)
     report.progress("images", len(samples), len(samples))
 
 
-def _pictures(paths: tuple[Path, ...], card: ModelCard) -> list[np.ndarray]:
-    return [picture(path, card) for path in paths]
+def _pictures(reader: ImageReader, paths: tuple[Path, ...]) -> list[np.ndarray]:
+    return [reader.picture(path) for path in paths]

@@ -8,7 +8,7 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest, Tiling
-from model_runner.evaluation.images import open_image, picture
+from model_runner.evaluation.images import ImageReader
 from model_runner.evaluation.measured import Measured
 from model_runner.evaluation.objects import ObjectTally, Truth
 from model_runner.features import write_vector
@@ -18,7 +18,6 @@ from model_runner.inference.detections import DetectionCollector
 from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.training.datasets.objects import ObjectDataset
-from model_runner.training.pixel_statistics import pixels_of
 
 LOWEST_SCORE = 0.05
 LAYER = "outcomes.gpkg"
@@ -35,17 +34,18 @@ def measure_objects(
         Cancelled: the user asked to stop.
     """
     lowest, shown = thresholds(request, card)
-    samples = ObjectDataset(Path(request.data), request.split, card.class_names, pixels=pixels_of(card))
+    reader = ImageReader(card, request.bands)
+    samples = ObjectDataset(Path(request.data), request.split, card.class_names, pixels=reader.pixels)
     tally = ObjectTally(card, request.iou, shown, Gallery())
     for number, path in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
         collector = DetectionCollector(lowest, card.merge_iou)
-        with open_image(path, card) as source:
+        with reader.open(path) as source:
             found, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
         truth = Truth(*samples.labelled_objects(number))
         errors = tally.add(path.name, found, truth, source.grid)
-        tally.offer(path.name, partial(picture, path, card), found, truth, errors)
+        tally.offer(path.name, partial(reader.picture, path), found, truth, errors)
     report.progress("images", len(samples), len(samples))
     return measured_objects(tally, lowest, folder)
 

@@ -10,6 +10,7 @@ from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import Computer
 from model_runner.reports.page import cards, facts, render_page, section
+from model_runner.tasks.evaluate.comparison import comparison
 
 DOING = {
     "detect": "oriented detection",
@@ -20,9 +21,14 @@ DOING = {
 
 
 def evaluation_page(
-    request: EvaluateRequest, card: ModelCard, computer: Computer, measured: Measured, seconds: float
+    request: EvaluateRequest,
+    card: ModelCard,
+    computer: Computer,
+    measured: Measured,
+    against: tuple[ModelCard, Measured] | None,
+    seconds: float,
 ) -> str:
-    """The page as HTML: main figures, what was measured, and the sections of the task."""
+    """The page as HTML: main figures, those of another model beside them, the sections of the task and the facts."""
     data = Path(request.data).resolve()
     if request.reference is None:
         lead = f"{DOING[request.task].capitalize()} by {card.id}, measured on {data.name} ({request.split})"
@@ -38,6 +44,7 @@ def evaluation_page(
         "later raster": request.after and str(Path(request.after).resolve()),
         "reference": request.reference and str(Path(request.reference).resolve()),
         "features that count": request.where,
+        "bands": request.bands,
         "extent": request.extent,
         "area that counts": request.area,
         "images": measured.figures.get("images"),
@@ -55,6 +62,7 @@ def evaluation_page(
         lead,
         (
             cards({name: measured.figures[name] for name in measured.main}),
+            comparison(card.id, against[0].id, measured.figures, against[1].figures) if against else "",
             *measured.sections,
             section("What was measured", facts(told)),
         ),

@@ -155,7 +155,7 @@ def measure_raster_scenes(
 
 
 def _source(request: EvaluateRequest) -> SourceRequest:
-    return SourceRequest(request.data, extent=request.extent, mask=request.area, resolution=request.resolution)
+    return SourceRequest(request.data, request.bands, request.extent, mask=request.area, resolution=request.resolution)
 
 
 def _writing_found(

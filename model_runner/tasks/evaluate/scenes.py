@@ -10,19 +10,18 @@ from torch import nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
-from model_runner.evaluation.images import picture
+from model_runner.evaluation.images import ImageReader
 from model_runner.evaluation.measured import Measured
 from model_runner.evaluation.scenes import SceneTally
 from model_runner.inference.computing import Computer
 from model_runner.inference.prepare import prepare
 from model_runner.metrics.confusion import agreement
+from model_runner.raster.scenes import seen_side
 from model_runner.raster.source import TileInput
 from model_runner.report import Report
 from model_runner.reports.examples import Gallery
 from model_runner.tasks.evaluate.confusion import class_figures, confusion_table
 from model_runner.training.datasets.scenes import MiddlesOfScenes, SceneDataset
-from model_runner.training.pixel_statistics import pixels_of
-from model_runner.training.recipes import find_recipe
 
 MAIN = ("top-1", "top-5", "kappa")
 
@@ -37,8 +36,9 @@ def measure_scenes(
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop.
     """
-    labelled = SceneDataset(Path(request.data), request.split, card.class_names, pixels_of(card))
-    samples = MiddlesOfScenes(labelled, find_recipe(request.task, card.network).sample_side(card.tile_size))
+    reader = ImageReader(card, request.bands)
+    labelled = SceneDataset(Path(request.data), request.split, card.class_names, reader.pixels)
+    samples = MiddlesOfScenes(labelled, seen_side(card.tile_size))
     tally = SceneTally(card, Gallery())
     for first in range(0, len(samples), computer.batch_size):
         report.check_cancelled()
@@ -51,7 +51,7 @@ def measure_scenes(
         for number, probabilities in zip(numbers, logits.float().softmax(1).cpu(), strict=True):
             path = labelled.paths[number]
             name = f"{path.parent.name}/{path.name}"
-            tally.add(name, probabilities, labelled.labels[number], partial(picture, path, card))
+            tally.add(name, probabilities, labelled.labels[number], partial(reader.picture, path))
     report.progress("images", len(samples), len(samples))
     return measured_scenes(tally, card, {})
 

@@ -109,6 +109,11 @@ def resample(
     return (sampled + background).round_().clamp_(0, 255).byte()
 
 
+def network_side(side: int) -> int:
+    """The smallest side of a canvas that networks take and that holds so many pixels."""
+    return max(SMALLEST_SIDE, -(-side // STRIDE) * STRIDE)
+
+
 def place_on_canvas(image: Tensor, height: int, width: int, fill: tuple[int, ...] = MEAN_COLOUR) -> Tensor:
     """An image (c, h, w) in the top-left corner of a canvas (c, height, width) that is at least as large."""
     canvas = torch.tensor(fill, dtype=image.dtype).view(-1, 1, 1).repeat(1, height, width)
@@ -119,7 +124,5 @@ def place_on_canvas(image: Tensor, height: int, width: int, fill: tuple[int, ...
 def place_on_common_canvas(images: Sequence[Tensor], fill: tuple[int, ...] | None = None) -> Tensor:
     """Images (c, h, w) on canvases of one size that networks take: (n, c, H, W); ``fill`` is else the mean colour."""
     fill = fill or mean_colour(len(images[0]))
-    height, width = (
-        max(SMALLEST_SIDE, -(-max(image.shape[axis] for image in images) // STRIDE) * STRIDE) for axis in (1, 2)
-    )
+    height, width = (network_side(max(image.shape[axis] for image in images)) for axis in (1, 2))
     return torch.stack([place_on_canvas(image, height, width, fill) for image in images])

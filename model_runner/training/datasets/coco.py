@@ -3,7 +3,8 @@
 
 Where there is a ``segmentation`` the object is the smallest rectangle around its polygons. Otherwise it is the
 ``bbox``: of five numbers (centre x and y, width, height, angle in degrees, counter-clockwise on the screen, as
-Detectron2 writes it), of eight (four corners), or of four (left, top, width, height). Run-length codes are not read.
+Detectron2 writes it), of eight (four corners), or of four (left, top, width, height). Run-length codes are not read:
+where there is one, a ``bbox`` of four numbers would hide how the object is turned, and is refused.
 """
 
 import json
@@ -182,6 +183,11 @@ def _corners(annotation: dict, place: str) -> tuple[float, ...]:
         return numbers
     if len(numbers) == 5:
         return _turned(*numbers[:4], -radians(numbers[4]))
+    if isinstance(polygons, dict):
+        raise InputError(
+            f"{place}: its segmentation is a run-length code, which is not read; write it as polygons, or give a bbox "
+            "of 5 or 8 numbers."
+        )
     if len(numbers) == 4:
         left, top, width, height = numbers
         return _turned(left + width / 2, top + height / 2, width, height, 0.0)

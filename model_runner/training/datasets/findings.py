@@ -50,10 +50,12 @@ KINDS: dict[str, Kind] = {
     "same_name": Kind("Images of the same name", "rename one of them and its labels", True),
     "size": Kind("Sizes that differ", "export images and labels anew, from one grid of pixels", True),
     "label_text": Kind("Labels that cannot be read", "correct them, or take them out", True),
-    "label_file": Kind("Masks of another kind", "save masks as one band of 8-bit class numbers", True),
+    "label_file": Kind(
+        "Masks of another kind", "save masks as one band of 8-bit class numbers, or in the colours of the table", True
+    ),
     "unknown_class": Kind("Unknown classes", "correct the name, or add examples of the class to train", True),
     "unknown_value": Kind(
-        "Class numbers that are not in the table", "add them to the table, or correct the mask", True
+        "Masks with values that are not in the table", "add these to the table, or correct the mask", True
     ),
     "change_value": Kind("Labels of change other than 0 and 255", "write 0 for unchanged and 255 for changed", True),
     "degenerate": Kind("Empty or degenerate boxes", "draw them anew, or take them out", True),

@@ -24,7 +24,8 @@ from model_runner.raster.pixels import read_pixels
 from model_runner.raster.stretch import Stretch
 from model_runner.training.datasets.findings import Finding, Tell
 
-IMAGE_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg"}
+TIFF_SUFFIXES = {".tif", ".tiff"}
+IMAGE_SUFFIXES = {*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg"}
 GLANCE = 16  # rows
 ENDINGS = {".png": b"IEND", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
 TAIL = 1024  # bytes; programs append this and that to images
@@ -101,7 +102,7 @@ def read_image(path: Path, pixels: Pixels = COLOURS) -> Tensor:
         UnreadableRaster: the file is missing, damaged or no image.
     """
     refuse_cut_off(path)
-    with reading(str(path)), opened(path) as raster:
+    with reading(str(path)), opened_for_pixels(path) as raster:
         choice = _bands(raster, path, pixels)
         values, valid = read_pixels(raster, choice, Window(0, 0, raster.width, raster.height))
     if values.dtype != np.uint8:
@@ -116,7 +117,7 @@ def image_size(path: Path, pixels: Pixels = COLOURS) -> tuple[int, int]:
         InputError: there are no such bands, or they are not of 8 bits and there is no stretch.
         UnreadableRaster: the file is missing, damaged or no image.
     """
-    with reading(str(path)), opened(path) as raster:
+    with reading(str(path)), opened_for_pixels(path) as raster:
         _bands(raster, path, pixels)
         return raster.height, raster.width
 
@@ -190,11 +191,17 @@ def refuse_cut_off(path: Path) -> None:
         raise UnreadableRaster(f"The raster {path} cannot be read: {error}; its end is missing.") from error
 
 
-def opened(path: Path) -> rasterio.DatasetReader:
+def opened(path: Path, **options: str) -> rasterio.DatasetReader:
     """An image that need not have a georeference, opened for reading."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path)
+        return rasterio.open(path, **options)
+
+
+def opened_for_pixels(path: Path) -> rasterio.DatasetReader:
+    """The same, whatever georeference it has: to look for that takes as long as to read a small image."""
+    is_tiff = path.suffix.lower() in TIFF_SUFFIXES
+    return opened(path, **({"GEOREF_SOURCES": "NONE"} if is_tiff else {}))
 
 
 def _bands(raster: rasterio.DatasetReader, path: Path, pixels: Pixels) -> BandChoice:

@@ -8,15 +8,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from rasterio import DatasetReader
+from rasterio.enums import ColorInterp
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from model_runner.errors import InputError, UnreadableRaster
 from model_runner.raster.handles import reading
+from model_runner.training.datasets.coco import is_coco
 from model_runner.training.datasets.findings import Finding, Tell, refuse
-from model_runner.training.datasets.images import COLOURS, Pixels, find_named_images, image_size, opened, read_image
+from model_runner.training.datasets.images import (
+    COLOURS,
+    Pixels,
+    find_named_images,
+    image_size,
+    opened_for_pixels,
+    read_image,
+)
 from model_runner.training.datasets.splits import SPLITS, part_folder, split_folder
 
 IGNORED = 255  # label of pixels that neither teach nor count
@@ -26,6 +35,7 @@ CLASSES_FILE = "classes.json"
 VALUES = 256  # that labels may have
 UNCHANGED, CHANGED = 0, 255  # values in the labels of pairs
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+TOLD_COLOURS = 8  # unknown ones that are named
 
 
 class LabelledMap(NamedTuple):
@@ -47,12 +57,16 @@ class LabelTable(NamedTuple):
 
     Attributes:
         numbers: the class number of each value, or ``IGNORED``.
+        colours: the value for which each colour, #rrggbb, stands in labels of three bands; empty refuses such labels.
         allowed: tells which values there may be, for messages.
-        fault: the kind of finding that another value is.
+        form: tells which bands labels must have, for messages.
+        fault: the kind of finding that another value or colour is.
     """
 
     numbers: dict[int, int]
+    colours: dict[str, int]
     allowed: str
+    form: str
     fault: str
 
 
@@ -83,15 +97,23 @@ class ClassTable(NamedTuple):
         gapless = values == list(range(len(values)))
         told = f"0 to {len(values) - 1}" if gapless else ", ".join(map(str, values))
         beside = f", and {', '.join(map(str, ignored))} is ignored" if ignored else ""
+        colours = {colour.lower(): self.values[name] for name, colour in self.colours.items() if colour}
         return LabelTable(
             {**dict.fromkeys(ignored, IGNORED), **classes},
+            colours if len(colours) == len(self.values) else {},
             f"{CLASSES_FILE} names the classes {told}{beside}",
+            "labels have one of uint8, which holds class numbers, or red, green and blue of uint8 where "
+            f"{CLASSES_FILE} gives each class a colour of its own",
             "unknown_value",
         )
 
 
 CHANGE_LABELS = LabelTable(
-    {UNCHANGED: 0, CHANGED: 1}, f"labels are {UNCHANGED} (unchanged) or {CHANGED} (changed)", "change_value"
+    {UNCHANGED: 0, CHANGED: 1},
+    {},
+    f"labels are {UNCHANGED} (unchanged) or {CHANGED} (changed)",
+    "labels have one of uint8, which holds numbers and not colours",
+    "change_value",
 )
 
 
@@ -117,6 +139,7 @@ class MapDataset(Dataset[LabelledMap]):
         self.paths = [each[:-1] for each in files]
         self._label_paths = [each[-1] for each in files]
         self._pixels = pixels
+        self._table = table
         self._numbers = torch.zeros(VALUES, dtype=torch.uint8)
         self._numbers[list(table.numbers)] = torch.tensor(list(table.numbers.values()), dtype=torch.uint8)
         for paths, label_path in zip(self.paths, self._label_paths, strict=True):
@@ -132,7 +155,7 @@ class MapDataset(Dataset[LabelledMap]):
 
     def read_labels(self, index: int) -> Tensor:
         """The class numbers uint8 (H, W) of a place, without its images."""
-        return self._numbers[_read_values(self._label_paths[index]).long()]
+        return self._numbers[_read_values(self._label_paths[index], self._table)[0].long()]
 
     def classes_of(self, index: int) -> list[int]:
         """The numbers of the classes that a place shows, without its images."""
@@ -142,8 +165,8 @@ class MapDataset(Dataset[LabelledMap]):
 def open_masks(folder: Path, split: str, class_names: tuple[str, ...], pixels: Pixels = COLOURS) -> MapDataset:
     """A dataset of ``images/NAME.{tif,tiff,png,jpg,jpeg}``, ``masks/`` with the same names, and ``classes.json``.
 
-    The masks hold the values that ``classes.json`` gives the classes, and 255 where pixels do not count; see
-    ``ClassTable``.
+    The masks hold the values that ``classes.json`` gives the classes, and 255 where pixels do not count; or they are
+    painted in its colours. See ``ClassTable``.
 
     Args:
         folder: holds ``images`` and ``masks``, or folders named after the splits that do; ``classes.json`` lies in
@@ -168,7 +191,13 @@ def find_masks(folder: Path, split: str, tell: Tell) -> list[tuple[Path, Path]]:
     Raises:
         InputError: a folder is missing or empty.
     """
-    return _find_matching(split_folder(folder, split, MASK_FOLDERS[0]), MASK_FOLDERS, tell)
+    root = split_folder(folder, split, MASK_FOLDERS[0])
+    if not (root / MASK_FOLDERS[1]).is_dir() and is_coco(folder):
+        raise InputError(
+            f"{folder} has no {MASK_FOLDERS[1]} but JSON as COCO's, whose polygons and run-length codes are not read "
+            f"as masks; write them as images of class numbers into {root / MASK_FOLDERS[1]}."
+        )
+    return _find_matching(root, MASK_FOLDERS, tell)
 
 
 def find_mask_classes(folder: Path) -> dict[str, str]:
@@ -237,13 +266,13 @@ def count_values(label_path: Path, sizes: dict[Path, tuple[int, int]], table: La
         label_path: the labels of the place.
         sizes: height and width of its images.
         table: what the values mean.
-        tell: is told of sizes that differ and of values that are not in the table.
+        tell: is told of sizes that differ and of values or colours that are not in the table.
 
     Raises:
         UnreadableRaster: the file is damaged.
     """
     try:
-        values = _read_values(label_path)
+        values, strange_colours = _read_values(label_path, table)
     except InputError as error:
         tell(Finding("label_file", str(label_path), str(error)))
         return None
@@ -253,7 +282,13 @@ def count_values(label_path: Path, sizes: dict[Path, tuple[int, int]], table: La
     if strange:
         several = f"values {', '.join(map(str, strange))}" if len(strange) > 1 else f"value {strange[0]}"
         tell(Finding(table.fault, str(label_path), f"{label_path} holds the {several}; {table.allowed}."))
-    return None if strange or not all(fits) else counts
+    if strange_colours:
+        more = len(strange_colours) - TOLD_COLOURS
+        several = "colours " if len(strange_colours) > 1 else "colour "
+        several += ", ".join(strange_colours[:TOLD_COLOURS]) + (f" and {more} more" if more > 0 else "")
+        allowed = f"{CLASSES_FILE} gives the classes {', '.join(table.colours)}"
+        tell(Finding(table.fault, str(label_path), f"{label_path} shows the {several}; {allowed}."))
+    return None if strange or strange_colours or not all(fits) else counts
 
 
 def _has_size(path: Path, size: tuple[int, int], label_path: Path, label_size: tuple[int, ...], tell: Tell) -> bool:
@@ -268,19 +303,24 @@ def _has_size(path: Path, size: tuple[int, int], label_path: Path, label_size: t
     return False
 
 
-def _read_values(path: Path) -> Tensor:
-    """The values uint8 (H, W) of a file of labels."""
-    with reading(str(path)), opened(path) as raster:
-        _refuse_other_labels(raster, path)
-        return torch.from_numpy(raster.read(1))
+def _read_values(path: Path, table: LabelTable) -> tuple[Tensor, list[str]]:
+    """The values uint8 (H, W) of a file of labels, and which of its colours, #rrggbb, stand for none.
 
-
-def _refuse_other_labels(raster: DatasetReader, path: Path) -> None:
-    if raster.count != 1 or raster.dtypes[0] != "uint8":
-        raise InputError(
-            f"{path} has {raster.count} bands of {raster.dtypes[0]}; labels have one of uint8, which holds numbers "
-            "and not colours."
-        )
+    Pixels in such colours have the value ``IGNORED``.
+    """
+    with reading(str(path)), opened_for_pixels(path) as raster:
+        in_colours = raster.count - (raster.colorinterp[-1] is ColorInterp.alpha) == 3 and bool(table.colours)
+        if set(raster.dtypes) != {"uint8"} or not (raster.count == 1 or in_colours):
+            raise InputError(f"{path} has {raster.count} bands of {raster.dtypes[0]}; {table.form}.")
+        if not in_colours:
+            return torch.from_numpy(raster.read(1)), []
+        red, green, blue = raster.read((1, 2, 3)).astype(np.int32)
+    colours = red << 16 | green << 8 | blue
+    values, known = np.full(colours.shape, IGNORED, np.uint8), np.zeros(colours.shape, bool)
+    for colour, value in table.colours.items():
+        here = colours == int(colour[1:], 16)
+        values[here], known[here] = value, True
+    return torch.from_numpy(values), [f"#{colour:06x}" for colour in np.unique(colours[~known]).tolist()]
 
 
 def _find_classes_file(folders: Sequence[Path]) -> Path:

@@ -11,11 +11,10 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from model_runner.errors import InputError, UnreadableRaster
+from model_runner.raster.scenes import SEEN_SHARE
 from model_runner.training.datasets.findings import Finding, Tell, refuse
 from model_runner.training.datasets.images import COLOURS, Pixels, find_images, image_size, read_image
 from model_runner.training.datasets.splits import SPLITS, part_folder
-
-SEEN_SHARE = 224 / 256  # of a scene's shorter side, as published
 
 
 class LabelledScene(NamedTuple):

@@ -15,6 +15,7 @@ from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.confusion import Agreement
 from model_runner.networks.clafa import ChangeLogits
 from model_runner.training.a2net_loss import a2net_losses
+from model_runner.training.augmentation.affine import network_side
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.clafa_loss import clafa_losses
@@ -61,9 +62,9 @@ class ChangeRecipe:
         """See ``Recipe``."""
         return {"tile_size": sample_size, "overlap": sample_size // 4, "threshold": THRESHOLD}
 
-    def sample_side(self, tile_size: int) -> int:
-        """See ``Recipe``."""
-        return tile_size
+    def sample_side(self, tile_size: int, longest_side: int) -> int:
+        """See ``Recipe``; samples larger than all images would be empty around them."""
+        return min(tile_size, network_side(longest_side))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``; they are always the same."""

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.rotated_map import rotated_map
-from model_runner.training.augmentation.affine import mean_colour, place_on_common_canvas
+from model_runner.training.augmentation.affine import mean_colour, network_side, place_on_common_canvas
 from model_runner.training.augmentation.objects import ObjectAugmentation, alter_objects
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.datasets.findings import refuse
@@ -47,9 +47,9 @@ class DetectionRecipe:
         """See ``Recipe``; a detector may look at larger tiles than it has learnt from."""
         return {}
 
-    def sample_side(self, tile_size: int) -> int:
-        """See ``Recipe``."""
-        return tile_size
+    def sample_side(self, tile_size: int, longest_side: int) -> int:
+        """See ``Recipe``; samples larger than all images would be empty around them."""
+        return min(tile_size, network_side(longest_side))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``."""

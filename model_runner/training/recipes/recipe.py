@@ -54,8 +54,13 @@ class Recipe(Protocol):
     def card_facts(self, sample_size: int) -> dict[str, Any]:
         """What a model's card says of its use, when it has learnt from samples of this side."""
 
-    def sample_side(self, tile_size: int) -> int:
-        """The side of training samples of a model with tiles of this size, both in pixels."""
+    def sample_side(self, tile_size: int, longest_side: int) -> int:
+        """The side of the training samples in pixels, unless the user names another.
+
+        Args:
+            tile_size: the model's, in pixels.
+            longest_side: of all training images, in pixels.
+        """
 
     def classes(self, folder: Path) -> dict[str, str]:
         """The classes that a dataset labels, by number, with their colours; empty where the dataset has none."""

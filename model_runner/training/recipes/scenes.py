@@ -13,11 +13,11 @@ from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.ranking import top_accuracy
+from model_runner.raster.scenes import SEEN_SHARE, seen_side
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.augmentation.scenes import SceneAugmentation, alter_scenes
 from model_runner.training.datasets.images import COLOURS, FIRST_BAND, Pixels
 from model_runner.training.datasets.scenes import (
-    SEEN_SHARE,
     LabelledScene,
     MiddlesOfScenes,
     SceneDataset,
@@ -59,9 +59,9 @@ class SceneRecipe:
         """See ``Recipe``; a tile is a whole scene."""
         return {"tile_size": round(sample_size / SEEN_SHARE), "overlap": 0}
 
-    def sample_side(self, tile_size: int) -> int:
-        """See ``Recipe``."""
-        return round(tile_size * SEEN_SHARE)
+    def sample_side(self, tile_size: int, longest_side: int) -> int:
+        """See ``Recipe``; a scene of any size fills the sample."""
+        return seen_side(tile_size)
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``."""

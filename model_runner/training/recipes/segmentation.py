@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.confusion import Agreement
+from model_runner.training.augmentation.affine import network_side
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.datasets.findings import refuse
@@ -50,9 +51,9 @@ class SegmentationRecipe:
         """See ``Recipe``."""
         return {"tile_size": sample_size, "overlap": sample_size // 4}
 
-    def sample_side(self, tile_size: int) -> int:
-        """See ``Recipe``."""
-        return tile_size
+    def sample_side(self, tile_size: int, longest_side: int) -> int:
+        """See ``Recipe``; samples larger than all images would be empty around them."""
+        return min(tile_size, network_side(longest_side))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``."""

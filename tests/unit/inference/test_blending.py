@@ -62,7 +62,7 @@ def noise(tile):
     height=st.integers(1, 90), width=st.integers(1, 90), tile_size=st.integers(4, 40), share=st.floats(0, 0.9),
     hidden=st.floats(0, 1), seed=st.integers(0, 99),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_tiles_that_agree_come_out_as_they_are_whatever_the_tiles_and_the_data(
     height, width, tile_size, share, hidden, seed
 ):

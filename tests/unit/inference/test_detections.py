@@ -85,7 +85,7 @@ def test_cut_objects_come_out_whole_whatever_the_tiles(tile_size, overlap):
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_order_of_the_tiles_does_not_matter(random):
     objects = scene(2, count=30)
     tiles = plan_tiles(1000, 1000, 256, 100)

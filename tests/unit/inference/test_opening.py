@@ -35,9 +35,9 @@ class Lines(Report):
 def opened(make_raster):
     """Opens a raster of square pixels: its working resolution in metres and the warnings."""
 
-    def look(metres, height=None, **options):
+    def look(metres, height=None, side=64, **options):
         transform = Affine(metres, 0, 400_000, 0, -(height or metres), 5_800_000)
-        raster = make_raster("a.tif", np.full((3, 64, 64), 9, np.uint8), transform=transform)
+        raster = make_raster("a.tif", np.full((3, side, side), 9, np.uint8), transform=transform)
         report = Lines()
         with open_for_model(RasterSource(raster, **options), CARD, report) as source:
             return source.grid.metres_per_pixel, report.texts["warning"]
@@ -53,9 +53,15 @@ def test_a_resolution_that_the_model_knows_is_kept(opened, metres):
 
 
 def test_a_finer_raster_is_averaged_to_the_best_resolution(opened):
-    worked_at, warnings = opened(0.05)
+    worked_at, warnings = opened(0.05, side=256)
     assert worked_at == pytest.approx(0.3, rel=0.1)  # whole pixels
     assert not warnings
+
+
+@pytest.mark.parametrize(("metres", "warns"), [(0.1, True), (0.18, False)])
+def test_a_raster_of_which_averaging_leaves_too_few_pixels_is_told(opened, metres, warns):
+    _, warnings = opened(metres)  # 21 and 38 pixels of 0.3 m
+    assert ["sees 21 pixels" in each for each in warnings] == [True] * warns
 
 
 def test_a_coarser_raster_is_kept_with_a_warning(opened):
@@ -63,6 +69,17 @@ def test_a_coarser_raster_is_kept_with_a_warning(opened):
     assert worked_at == pytest.approx(10, rel=0.002)
     assert len(warnings) == 1
     assert UNKNOWN in warnings[0]
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_raster_without_reference_system_is_kept_with_a_warning_of_what_the_model_knows(make_raster):
+    raster, report = (
+        make_raster("a.tif", np.full((3, 64, 64), 9, np.uint8), transform=Affine.identity(), crs=None),
+        Lines(),
+    )
+    with open_for_model(RasterSource(raster), CARD, report) as source:
+        assert (source.grid.width, source.grid.height) == (64, 64)
+    assert [each for each in report.texts["warning"] if "knows 0.2 to 0.6 m" in each and "unknown" in each]
 
 
 @pytest.mark.parametrize(("chosen", "known"), [(0.25, True), (0.6, True), (0.1, False), (5.0, False)])

@@ -55,7 +55,7 @@ def test_objects_count_in_their_own_size_and_what_is_false_in_its_own():
     assert at["large"][1] == 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.floats(0, 60), st.floats(0, 60), st.floats(4, 30), st.floats(4, 30), st.integers(0, 1)),

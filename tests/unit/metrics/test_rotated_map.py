@@ -138,7 +138,7 @@ def one_by_one(detections, ground_truths, label, iou):
     return told
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(0, 12), st.integers(0, 5))
 def test_vectorised_matching_is_the_matching_one_by_one(seed, detection_count, truth_count):
     generator = torch.Generator().manual_seed(seed)

@@ -40,7 +40,7 @@ def blots(seed, side=60, classes=3):
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_regions_cover_each_class_exactly(seed):
     numbers = blots(seed)
     regions = outlined(numbers)
@@ -53,7 +53,7 @@ def test_regions_cover_each_class_exactly(seed):
 
 
 @given(st.integers(0, 1000), st.sampled_from([0.8, 2.0]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @example(561, 2.0)  # the corner of a region inside another crosses its edge
 def test_simplified_neighbours_have_no_gaps_and_hardly_overlap(seed, metres):
     numbers = np.where(blots(seed) == NO_CLASS, 0, blots(seed))  # without holes in the coverage
@@ -67,7 +67,7 @@ def test_simplified_neighbours_have_no_gaps_and_hardly_overlap(seed, metres):
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_neighbours_share_their_corners(seed):
     polygons = outlined(blots(seed)).polygons
     shared = share_corners(polygons)

@@ -24,7 +24,7 @@ def read_whole(path, **options):
         return source.grid, found.pixels[:, : source.grid.height, : source.grid.width], found.valid
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.floats(0.05, 40), st.floats(0, 50), st.integers(0, 30), st.integers(1, 30))
 def test_weights_sum_to_one_and_do_not_depend_on_the_tile(scale, offset, start, count):
     axis = AxisScale(offset, scale, length=int(offset + 60 * scale) + 2)
@@ -60,7 +60,7 @@ def test_a_slope_stays_in_place_at_every_resolution(make_raster):
         np.testing.assert_allclose(found[0, 5, inside], columns[inside] * 2, atol=0.26)  # an eighth of a pixel
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(resolution=st.floats(0.3, 6), tile_size=st.integers(20, 70), overlap=st.integers(1, 19))
 def test_tiles_agree_on_their_common_pixels_to_the_last_bit(shared_raster, resolution, tile_size, overlap):
     with open_source(shared_raster, band_count=3, resolution=resolution) as source:

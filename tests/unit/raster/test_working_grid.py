@@ -24,7 +24,7 @@ def grid(epsg, transform, width=100, height=100):
     return WorkingGrid(width, height, transform, CRS.from_epsg(epsg))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(-85, 85), st.floats(-179, 179), st.sampled_from([1e-6, 1e-5, 1e-3]))
 def test_degrees_become_true_metres(latitude, longitude, degrees):
     centred = Affine(degrees, 0, longitude - 50 * degrees, 0, -degrees, latitude + 50 * degrees)
@@ -35,7 +35,7 @@ def test_degrees_become_true_metres(latitude, longitude, degrees):
     assert grid(4326, centred).metres_per_pixel == pytest.approx(sqrt(across * down))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(-80, 80))
 def test_web_mercator_is_corrected_for_latitude(latitude):
     northing = EQUATOR * np.arctanh(sin(radians(latitude)))
@@ -58,7 +58,7 @@ def test_grads_are_no_degrees():
     assert paris.metres_per_pixel == pytest.approx(1, rel=2e-3)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(0, 2 * pi), st.floats(0.1, 3), st.floats(0.1, 3), st.floats(-0.5, 0.5))
 def test_rotation_and_shear_are_measured_along_the_axes(angle, across, down, shear):
     turned = (

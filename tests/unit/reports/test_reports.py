@@ -4,13 +4,14 @@ from html.parser import HTMLParser
 from math import nan
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_runner.reports.charts import MOST_POINTS, Mark, Series, bar_chart, line_chart
+from model_runner.reports.charts import BINS, MOST_POINTS, Mark, Series, bar_chart, histogram, line_chart
 from model_runner.reports.confusion import confusion_matrix_table
 from model_runner.reports.examples import Example, Gallery, example_sections
-from model_runner.reports.page import cards, facts, render_page, section, tell
+from model_runner.reports.page import cards, facts, render_page, section, tell, warnings
 from model_runner.reports.pictures import draw_polygons, paint_numbers
 
 VOID = {"meta", "img", "br"}
@@ -47,6 +48,8 @@ def test_a_page_is_whole_in_itself_and_escapes_what_it_is_told():
             facts({"model": "<script>", "nothing": None}),
             line_chart("Loss", [Series("a<b", [0, 1], [2.0, nan], "#000000")], "epoch", "loss", mark=Mark(0, 2, "<")),
             bar_chart("AP", {"x": 0.5, "y": nan}),
+            warnings(["<script>"]),
+            histogram("Sizes <m>", np.array([1.0, 2.0]), "m<", "number"),
             confusion_matrix_table(("<x>", "y"), [[3, 1], [0, 2]], "scenes"),
             *example_sections(gallery),
         ),
@@ -59,7 +62,7 @@ def test_a_page_is_whole_in_itself_and_escapes_what_it_is_told():
     assert "http" not in page
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6) | st.just(nan)), max_size=600))
 def test_every_point_of_a_curve_lies_on_its_chart(points):
     x, y = [sorted(each[0] for each in points), [each[1] for each in points]]
@@ -73,6 +76,17 @@ def test_every_point_of_a_curve_lies_on_its_chart(points):
         left, top = map(float, point.split(","))
         assert -1 <= left <= 441
         assert -1 <= top <= 271
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300))
+def test_a_histogram_counts_every_value_once(values):
+    chart = histogram("any", np.array(values), "m", "number")
+    heights = [float(text) for text in re.findall(r'<rect [^>]*height="([^"]*)"', chart)]
+    ticks = [(float(y), float(value)) for y, value in re.findall(r'y="([^"]*)" text-anchor="end">([^<]*)', chart)]
+    (zero, _), (one, count) = ticks[0], ticks[-1]
+    assert len(heights) == BINS
+    assert sum(heights) * count / (zero - one) == pytest.approx(len(values), rel=0.02, abs=0.1)
+    assert histogram("any", np.array([]), "m", "number") == ""
 
 
 @given(st.lists(st.floats(0, 1), max_size=60), st.integers(0, 5), st.integers(0, 5))
@@ -96,8 +110,8 @@ def test_a_matrix_tells_counts_when_they_are_few_and_shares_when_many():
 
 
 def test_values_are_told_as_people_read_them():
-    assert [tell(each) for each in (None, nan, 0.12345, 12345, True, ("a", 1), 0.0, 2e-5)] == [
-        "–", "–", "0.123", "12\u202f345", "yes", "a, 1", "0.000", "2e-05",
+    assert [tell(each) for each in (None, nan, 0.12345, 12345, 1234.5, True, ("a", 1), 0.0, 2e-5)] == [
+        "–", "–", "0.123", "12\u202f345", "1\u202f234", "yes", "a, 1", "0.000", "2e-05",
     ]  # fmt: skip
     assert section("Empty", "") == ""
 

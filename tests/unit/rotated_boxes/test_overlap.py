@@ -64,7 +64,7 @@ def test_a_box_without_area_overlaps_nothing():
     assert paired_iof(flat, whole).tolist() == [0, 0]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(-3.2, 3.2), st.floats(0.1, 100), st.floats(0.1, 100), st.floats(-1e5, 1e5))
 def test_a_box_overlaps_itself_wholly(angle, width, height, centre):
     box = torch.tensor([[centre, -centre, width, height, angle]], dtype=torch.float64)

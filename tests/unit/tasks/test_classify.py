@@ -213,6 +213,14 @@ def test_scenes_at_a_resolution_that_the_model_does_not_know_are_told(tmp_path, 
     assert [each for each in report.texts["warning"] if "9 of 9 scenes are seen at 1.56 m a pixel" in each]
 
 
+def test_scenes_at_a_resolution_that_nobody_knows_are_told(tmp_path, make_raster, network):
+    report = Lines()
+    transform, crs = PLACES["nowhere"]
+    run(tmp_path, make_raster("a.tif", painted(LABELS, 64, 64, 64, 64), transform=transform, crs=crs), report)
+    assert [each for each in report.texts["warning"] if "knows 0.25 to 1 m a pixel" in each and "unknown" in each]
+    assert "Looking at 1 cell of 64 x 64 pixels." in report.texts["info"]
+
+
 @pytest.fixture
 def zones_of(tmp_path):
     def make(geometry, crs="EPSG:32633", name="zones.gpkg", **fields):

@@ -206,6 +206,32 @@ def test_kinds_of_scenes_are_compared_with_polygons(tmp_path, model):
     assert geopandas.read_file(finished.outputs["outcomes"])["outcome"].tolist() == ["true", "true", "false"]
 
 
+def test_the_bands_that_were_chosen_are_looked_at(tmp_path, model):
+    model("segment", ("land", "water"), bright_is_second)
+    with rasterio.open(write_raster(tmp_path / "image.tif")) as raster:
+        profile, bright = raster.profile, raster.read()
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    (tmp_path / "data" / "masks").mkdir()
+    five = str(tmp_path / "data" / "images" / "five.tif")
+    with rasterio.open(five, "w", **{**profile, "count": 5, "photometric": "minisblack"}) as raster:
+        raster.write(np.concatenate([np.full_like(bright[:2], 20), bright]))
+    with rasterio.open(tmp_path / "data" / "masks" / "five.tif", "w", **{**profile, "count": 1}) as mask:
+        mask.write((bright[:1] > 100).astype(np.uint8))
+    (tmp_path / "data" / "classes.json").write_text('[{"name": "land"}, {"name": "water"}]')
+    data = str(tmp_path / "data")
+    with pytest.raises(InputError, match=r"needs 3 bands \(red, green, blue\); you chose 2\."):
+        measured("segment", data, None, tmp_path / "report", bands=(1, 2))
+    reference = write_layer(tmp_path / "lake.gpkg", [ground(30, 20, 90, 60)])
+    for name, image, labels, options in (
+        ("dataset", data, None, {}),
+        ("raster", five, reference, {"reference_class": "water"}),
+    ):
+        _, metrics = measured("segment", image, labels, tmp_path / name, bands=(3, 4, 5), **options)
+        assert (metrics["bands"], metrics["mIoU"]) == ([3, 4, 5], 1)
+        _, metrics = measured("segment", image, labels, tmp_path / f"{name} by default", **options)
+        assert metrics["mIoU"] < 0.6
+
+
 def test_outcomes_of_pixels_without_a_background_are_right_or_of_another_class():
     found, labels = np.array([[0, 1, 1]], np.uint8), np.array([[0, 0, 255]], np.uint8)
     assert outcome_numbers(found, labels, None).tolist() == [[TRUE, CONFUSED, 255]]

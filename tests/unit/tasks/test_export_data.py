@@ -256,6 +256,18 @@ def test_a_second_image_of_the_ground_goes_to_the_same_splits(town, make_raster,
     assert any("far.tif, which is left out" in text for text in record["warnings"])
 
 
+def test_each_place_has_its_share_in_each_split(town, make_raster, layer, export):
+    elsewhere = Affine(0.5, 0, 501_000, 0, -0.5, 5_800_000)
+    village = make_raster("village.tif", np.full((3, SIZE, SIZE), 90, np.uint8), transform=elsewhere)
+    many, few = rectangles(60, seed=1), rectangles(15, seed=2)
+    drawn = geopandas.GeoSeries([*on_ground(many), *on_ground(few, elsewhere)])
+    labels = layer([*drawn], ["a"] * len(drawn), transform=Affine.identity())
+    folder, _ = export(town, village, task="detect", labels=labels, block=1, val=0.25, test=0)
+    for name in ("town", "village"):
+        counts = [len(list((folder / split / "images").glob(f"{name}*"))) for split in ("train", "val")]
+        assert 0.1 < counts[1] / sum(counts) < 0.5
+
+
 def test_empty_chips_are_kept_by_ratio(town, layer, export):
     corner = layer([shapely.box(x, 10, x + 20, 30) for x in range(10, 400, 60)], ["a"] * 7)
     _, record = export(town, task="detect", labels=corner, overlap=0, empty=0.5, val=0.3, test=0)
@@ -310,6 +322,28 @@ def test_labels_of_other_layouts_come_back_too(task, expected, town, layer, expo
     assert set(back["class_name"]) == expected
     area = back[back["class_name"] == "a"].area.sum()
     assert area == pytest.approx(sum(kind == "a" for kind in kinds) * 60 * 60 / 4, rel=0.01)
+
+
+def test_boxes_in_coco_are_shown_where_they_lie(make_raster, tmp_path):
+    folder, images = tmp_path / "coco", {"train": "one.tif", "valid": "two.tif"}
+    for number, (split, name) in enumerate(images.items()):
+        place = HALF_METRES @ Affine.translation(200 * number, 0)
+        image = make_raster(name, np.zeros((3, 100, 100), np.uint16), transform=place)
+        (folder / split).mkdir(parents=True)
+        Path(image).rename(folder / split / name)
+        content = {
+            "images": [{"id": 1, "file_name": name}],
+            "categories": [{"id": 4, "name": "roof"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 4, "bbox": [50, 40, 20, 10, 90]}],
+        }
+        (folder / split / "_annotations.coco.json").write_text(json.dumps(content))
+    finished = load_data(LoadDataRequest(str(folder), str(tmp_path / "back.gpkg")), Lines())
+    assert (finished.numbers["images"], finished.numbers["count_roof"]) == (2, 2)
+    back = pyogrio.read_dataframe(tmp_path / "back.gpkg").sort_values("split")
+    assert back["split"].tolist() == ["train", "val"]
+    assert back["image"].tolist() == ["train/one.tif", "valid/two.tif"]
+    for box, left in zip(back.geometry, (400_000, 400_100), strict=True):
+        assert box.bounds == pytest.approx((left + 22.5, 5_800_000 - 25, left + 27.5, 5_800_000 - 15), abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
     assert card.data_fingerprint == fingerprint(tmp_path / "courts")
     best = torch.load(tmp_path / "my courts" / "checkpoints" / "best.ckpt", weights_only=True)["network"]
     assert all(torch.equal(value, best[key]) for key, value in network.state_dict().items())
-    assert lines.lines[0] == "Training on 4 images, validating on 2."
+    assert lines.lines[0] == f"Training on 4 images in samples of {SIDE} pixels, validating on 2."
     assert "Epoch 1 of 1: loss" in lines.lines[2]
 
 

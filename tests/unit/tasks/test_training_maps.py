@@ -25,6 +25,7 @@ from model_runner.networks import build_network
 from model_runner.raster.source import open_source
 from model_runner.raster.tiling import Tile
 from model_runner.report import Report
+from model_runner.reports.pictures import SIDE, scaled
 from model_runner.tasks.change import change
 from model_runner.tasks.evaluate import evaluate
 from model_runner.tasks.finetune import finetune
@@ -34,6 +35,7 @@ from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes import find_recipe
 
 COLOURS = ("#1f78b4", "#33a02c")
+COLOURS_FIRST = (2, 3, 4, 1)  # bands of the images of ``write_deep``
 
 
 class Lines(Report):
@@ -281,21 +283,21 @@ class _Bright(torch.nn.Module):
         return torch.cat((torch.zeros_like(bright), bright), 1)
 
 
-def write_deep(folder, bands=4):
-    """The fields of ``write_masks`` in 16 bits, with an infrared band that alone tells them from the ground."""
+def write_deep(folder):
+    """The fields of ``write_masks`` in 16 bits, with an infrared band before the colours that alone tells them."""
     generator = np.random.default_rng(0)
     for split in ("train", "val"):
         for number in range(2):
             _, field = draw(generator)
-            pixels = generator.integers(1000, 3000, (bands, *field.shape)).astype(np.uint16)
-            pixels[-1][field] += 6000
+            pixels = generator.integers(1000, 3000, (4, *field.shape)).astype(np.uint16)
+            pixels[0][field] += 6000
             path = folder / split / "images" / f"{number}.tif"
             path.parent.mkdir(parents=True, exist_ok=True)
             with rasterio.open(
-                path, "w", driver="GTiff", width=100, height=100, count=bands, dtype="uint16", photometric="minisblack"
+                path, "w", driver="GTiff", width=100, height=100, count=4, dtype="uint16", photometric="minisblack"
             ) as raster:
                 raster.write(pixels)
-                raster.descriptions = (*("red", "green", "blue")[: bands - 1], "nir")
+                raster.descriptions = ("nir", "red", "green", "blue")
             write(folder / split / "masks" / f"{number}.png", field.astype(np.uint8))
     (folder / "classes.json").write_text('[{"name": "ground"}, {"name": "field"}]')
     return folder
@@ -312,7 +314,7 @@ def test_deep_images_of_four_bands_are_seen_in_training_as_they_are_in_use(reque
         data=str(deep),
         init="segment-model",
         output=str(tmp_path / "four"),
-        bands=(1, 2, 3, 4),
+        bands=COLOURS_FIRST,
         learning_rate=1e-12,
     )
     trained = finetune(request, lines)
@@ -326,14 +328,20 @@ def test_deep_images_of_four_bands_are_seen_in_training_as_they_are_in_use(reque
     torch.testing.assert_close(after[:, 3], before.mean(1), atol=1e-6, rtol=0)
 
     path = deep / "train" / "images" / "0.tif"
-    seen = read_image(path, pixels_of(card))
-    with open_source(str(path), band_count=4, limits=card.stretch_limits) as source:
+    seen = read_image(path, pixels_of(card, COLOURS_FIRST))
+    with open_source(str(path), band_count=4, bands=COLOURS_FIRST, limits=card.stretch_limits) as source:
         used = source.read(Tile(0, 0, 0, 0, 100, 100, False, False, False, False)).pixels
     assert np.abs(seen.numpy() - used).max() <= 0.5
     normalised = (seen.flatten(1).float().mean(1) - torch.tensor(card.mean)) / torch.tensor(card.std)
     assert normalised.abs().max() < 0.2
 
-    finished = evaluate(EvaluateRequest("segment", str(deep), str(tmp_path / "report"), "four"), Report())
+    with Image.open(tmp_path / "four" / "examples" / "01_0.png") as example:
+        shown = np.asarray(example)[:SIDE, :SIDE]
+    colours = read_image(deep / "val" / "images" / "0.tif", pixels_of(card, COLOURS_FIRST))[:3]
+    np.testing.assert_array_equal(shown, scaled(colours.permute(1, 2, 0).numpy()))
+
+    asked = EvaluateRequest("segment", str(deep), str(tmp_path / "report"), "four", bands=COLOURS_FIRST)
+    finished = evaluate(asked, Report())
     assert finished.numbers["mIoU"] == pytest.approx(trained.numbers["mIoU"], abs=0.02)
 
 

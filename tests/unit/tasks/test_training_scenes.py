@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
-from model_runner.errors import InputError
+from model_runner.errors import InputError, ModelError
 from model_runner.model_store.store import open_model
 from model_runner.networks import build_network
 from model_runner.report import Report
@@ -70,6 +70,26 @@ def test_a_classifier_is_trained_and_measured_as_it_is_used(request_of, tmp_path
     assert sum(sum(row.values()) for row in metrics["confusion"].values()) == 4
     assert sum(metrics["confusion"][name].get(name, 0) for name in CLASSES) / 4 == metrics["top-1"]
     assert metrics["classes"]["lake"]["images"] == 2
+
+
+def test_two_models_are_measured_on_the_same_data(request_of, tmp_path):
+    finetune(request_of(), Report())
+    finetune(request_of(output=str(tmp_path / "again"), model_id="again", seed=1), Report())
+    scenes = str(tmp_path / "scenes")
+    for output, model, against in (("both", "kinds", "again"), ("alone", "again", None)):
+        evaluate(EvaluateRequest("classify", scenes, str(tmp_path / output), model, against=against), Report())
+    both, alone = (json.loads((tmp_path / each / "metrics.json").read_text()) for each in ("both", "alone"))
+    assert both["model"] == "kinds"
+    assert both["against"].pop("model") == "again"
+    assert both["against"] == {name: alone[name] for name in both["against"]}
+    assert "Beside again" in (tmp_path / "both" / "report.html").read_text()
+    assert "Beside" not in (tmp_path / "alone" / "report.html").read_text()
+    assert {each.name for each in (tmp_path / "both").iterdir()} == {
+        each.name for each in (tmp_path / "alone").iterdir()
+    }
+    with pytest.raises(ModelError, match="nowhere"):
+        evaluate(EvaluateRequest("classify", scenes, str(tmp_path / "no"), "kinds", against="nowhere"), Report())
+    assert not (tmp_path / "no").exists()
 
 
 def test_training_goes_on_with_the_averaged_weights(request_of, tmp_path):

@@ -99,7 +99,7 @@ def test_quarter_turns_move_pixels_without_interpolation(quarters):
 
 
 @given(st.floats(-180, 180), st.sampled_from([(1, 1), *MIRRORS.values()]), st.floats(0.6, 1.6), st.floats(-1.57, 1.57))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_boxes_go_where_their_pixels_go(degrees, mirror, scale, angle):
     box = torch.tensor([[53.0, 41.5, 30, 12, angle]])
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -132,7 +132,7 @@ def test_objects_outside_and_small_ones_are_dropped():
 
 
 @given(SEEDS, st.integers(40, 300), st.integers(40, 300), st.sampled_from([64, 96, 160]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_random_sample_has_the_asked_size_and_keeps_an_object(seed, height, width, side):
     generator = np.random.default_rng(seed)
     centres = generator.uniform((1, 1), (width - 1, height - 1), (4, 2))
@@ -146,7 +146,7 @@ def test_a_random_sample_has_the_asked_size_and_keeps_an_object(seed, height, wi
 
 
 @given(SEEDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_random_boxes_lie_on_their_objects(seed):
     box = torch.tensor([[130.0, 95, 44, 18, 0.7]])
     sample = sample_of(drawn(200, 240, box[0].tolist()), box)
@@ -262,7 +262,7 @@ def test_boxes_end_at_the_border_of_the_canvas():
 
 
 @given(SEEDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_mosaic_shows_four_images_with_their_objects(seed):
     generator = np.random.default_rng(seed)
     augment = ObjectAugmentation(200, scale=(1, 1), rotation_probability=0, flip_probability=0, jitter=0)

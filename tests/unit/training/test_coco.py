@@ -113,6 +113,10 @@ def test_horizontal_boxes_are_boxes_too_and_crowds_are_none(tmp_path):
         ({"bbox": [1, 2, 3]}, "annotation 0 has no polygon, and its bbox has 3 numbers instead of 4, 5 or 8."),
         ({"bbox": [1, 2, 3, "wide"]}, "annotation 0: the coordinates are not all numbers."),
         ({"bbox": [1, 2, 3, math.nan]}, "annotation 0: the coordinates are not all finite."),
+        (
+            {"bbox": [1, 2, 9, 9], "segmentation": {"size": [48, 64], "counts": [9, 3060]}},
+            "annotation 0: its segmentation is a run-length code, which is not read; write it as polygons",
+        ),
         ({"category_id": 5}, "annotation 0: there is no category 5; known are 0 things, 7 ship, 3 plane."),
         ({"image_id": 4}, "annotation 0 belongs to image 4, which is not among the images."),
     ],

@@ -212,6 +212,19 @@ def test_masks_are_compared_with_the_table_and_the_images(masks, pictures):
     assert "nothing" in kinds
 
 
+def test_colours_of_no_class_are_named(masks):
+    (masks / "classes.json").write_text(
+        '[{"name": "land", "colour": "#00c800"}, {"name": "water", "colour": "#0000c8"}]'
+    )
+    painted = np.full((SIDE, SIDE, 3), (0, 200, 0))
+    save(masks / "train" / "masks" / "a.png", painted)
+    painted[0, :3] = (9, 200, 0)
+    save(masks / "val" / "masks" / "c.png", painted)
+    found, kinds = check("segment", masks)
+    one_of(kinds["unknown_value"], "c.png shows the colour #09c800; classes.json gives the classes #00c800, #0000c8.")
+    assert len(found.errors) == 1
+
+
 def test_doubts_about_masks_do_not_stop(masks):
     mask = Image.new("P", (SIDE, SIDE), 0)
     mask.putpalette([200, 0, 0] * 256)

@@ -22,7 +22,7 @@ def shape_map(height, width, dates=1):
 
 
 @given(SEEDS, st.integers(60, 260), st.integers(60, 260), st.sampled_from([1, 2]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_mask_of_a_shape_is_where_its_pixels_are(seed, height, width, dates):
     augment = MapAugmentation(128, (0.6, 1.7), **PLAIN)
     altered = augment(shape_map(height, width, dates), np.random.default_rng(seed))
@@ -37,7 +37,7 @@ def test_the_mask_of_a_shape_is_where_its_pixels_are(seed, height, width, dates)
 
 
 @given(SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_is_beyond_the_image_has_the_label_that_was_told(seed):
     blank = LabelledMap(torch.full((2, 3, 40, 40), 255, dtype=torch.uint8), torch.ones(40, 40, dtype=torch.uint8), "a")
     for beyond in (0, IGNORED):

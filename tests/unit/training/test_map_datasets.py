@@ -83,7 +83,7 @@ def test_unusable_masks_are_refused_in_one_line(folder):
     with refused("two.png measures 20 x 10 pixels and"):
         open_masks(folder, "train", NAMES)
     save(folder / "masks" / "two.png", np.zeros((10, 20, 3)))
-    with refused("two.png has 3 bands of uint8; labels have one"):
+    with refused("two.png has 3 bands of uint8; labels have one"):  # water has no colour
         open_masks(folder, "train", NAMES)
     (folder / "masks" / "two.png").unlink()
     with refused("two.png has no counterpart: there is no"):
@@ -142,6 +142,33 @@ def test_masks_with_a_palette_hold_its_numbers(folder):
     mask.putpalette([0, 200, 0, 0, 0, 200])
     mask.save(folder / "masks" / "one.png")
     assert (open_masks(folder, "train", NAMES).read_labels(0).numpy() == labels).all()
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_masks_may_be_painted_in_the_colours_of_the_table(folder, alpha):
+    classes = [{"name": "land", "colour": "#33A02C", "value": 4}, {"name": "water", "colour": "#1f78b4"}]
+    (folder / "classes.json").write_text(json.dumps(classes))
+    labels = write_masks(folder, values=((0, 1, 1), (1, 1, 0)))
+    painted = np.array([(0x33, 0xA0, 0x2C, 255), (0x1F, 0x78, 0xB4, 255)])[labels.astype(int)]
+    save(folder / "masks" / "one.png", painted if alpha else painted[..., :3])
+    samples = open_masks(folder, "train", NAMES)
+    assert (samples.read_labels(0).numpy() == labels).all()
+    painted[0, :10, 0] = range(10)
+    save(folder / "masks" / "one.png", painted[..., :3])
+    with refused("shows the colours #00a02c, #01a02c, #02a02c, #03a02c, #04a02c, #05a02c, #06a02c, #07a02c and 2 more; "
+                 "classes.json gives the classes #33a02c, #1f78b4."):  # fmt: skip
+        open_masks(folder, "train", NAMES)
+
+
+def test_pairs_and_masks_in_other_forms_are_refused_with_what_to_do(folder):
+    write_pair(folder)
+    save(folder / "label" / "one.png", np.zeros((10, 20, 3)))
+    with refused("one.png has 3 bands of uint8; labels have one of uint8, which holds numbers and not colours."):
+        open_pairs(folder, "train")
+    save(folder / "images" / "one.png", np.zeros((10, 20, 3)))
+    (folder / "train.json").write_text("{}")
+    with refused("run-length codes are not read as masks; write them as images of class numbers into"):
+        open_masks(folder, "train", NAMES)
 
 
 def test_a_missing_list_of_classes_is_asked_for(tmp_path):

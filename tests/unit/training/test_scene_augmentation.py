@@ -18,7 +18,7 @@ def uniform_scene(value, label, side=40):
 
 
 @given(SEEDS, st.integers(20, 200), st.integers(20, 200))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_sample_has_the_asked_size_and_only_the_generator_decides(seed, height, width):
     image = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (3, height, width), dtype=np.uint8))
     augment = SceneAugmentation(48)
@@ -41,7 +41,7 @@ def test_whole_scenes_come_in_all_eight_directions():
 
 
 @given(SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_part_that_is_shown_is_as_large_as_told(seed):
     across = torch.arange(200, dtype=torch.uint8).expand(200, 200)
     image = torch.stack((across, across.T, torch.zeros_like(across)))
@@ -55,7 +55,7 @@ def test_the_part_that_is_shown_is_as_large_as_told(seed):
 
 @pytest.mark.parametrize("mix", [blend, paste])
 @given(seed=SEEDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_mixed_scenes_are_labelled_by_their_shares(mix, seed):
     mixed = mix(uniform_scene(200, 0), uniform_scene(0, 2), np.random.default_rng(seed))
     assert float(mixed.shares.sum()) == pytest.approx(1)
