@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model_runner.contract.finetune_request import CHECK_FILE, SCRATCH
+from model_runner.contract.finetune_request import CHECK_FILE, REPORT_FILE, SCRATCH
 from model_runner.contract.folders import program_name
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import (
@@ -37,7 +37,7 @@ from model_runner.model_store.store import (
 )
 from model_runner.report import Report
 from model_runner.tasks.data_check import check_data
-from model_runner.tasks.training_report import PAGE, fingerprint, write_training_report
+from model_runner.tasks.training_report import fingerprint, write_training_report
 from model_runner.training.datasets.images import ground_resolution
 from model_runner.training.fit import Fitted, best_so_far, fit, is_finished, seed_everything
 from model_runner.training.pixel_statistics import pixel_facts
@@ -96,7 +96,7 @@ def _holds_model(folder: Path) -> bool:
 
 def _is_complete(output: Path) -> bool:
     """Whether the training in a folder came to its end, and its model and the report on it were written after that."""
-    card, page = output / CARD_FILE, output / PAGE
+    card, page = output / CARD_FILE, output / REPORT_FILE
     has_report = card.is_file() and page.is_file() and page.stat().st_mtime >= card.stat().st_mtime
     return has_report and _holds_model(output) and is_finished(output)
 
