@@ -186,6 +186,11 @@ class FinetuneModel(RunnerAlgorithm):
                 "Leave out images that cannot be read",
                 "Otherwise the first such image ends the training.",
             ),
+            switch(
+                "TENSORBOARD",
+                "Write curves for TensorBoard too",
+                "Into the folder log of the training, step by step. TensorBoard itself is a program of its own.",
+            ),
             advanced(
                 explained(
                     QgsProcessingParameterNumber(
@@ -258,6 +263,7 @@ class FinetuneModel(RunnerAlgorithm):
             frozen_stages=round(values.number_or_default("FROZEN_STAGES")),
             balance=values.flag("BALANCE"),
             skip_unreadable=values.flag("SKIP_UNREADABLE"),
+            tensorboard=values.flag("TENSORBOARD"),
             workers=round(values.number_or_default("WORKERS")),
             seed=round(values.number_or_default("SEED")),
             resume=resume,

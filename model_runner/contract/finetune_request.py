@@ -71,6 +71,7 @@ class FinetuneRequest:
     )
     balance: bool = option("show images with rare classes more often", False)
     skip_unreadable: bool = option("leave out images that cannot be read, instead of ending with an error", False)
+    tensorboard: bool = option("write curves for TensorBoard too, into the log folder of the output", False)
     workers: int = option("processes that load images", 2)
     seed: int = option("seed of everything random", 0)
     resume: bool = option("go on from the last checkpoint in the output folder", False)

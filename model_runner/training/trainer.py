@@ -25,7 +25,8 @@ from model_runner.report import Report
 from model_runner.training import checkpoints
 from model_runner.training.averaging import AveragedNetwork
 from model_runner.training.batches import Batch, Steps, training_loader, validation_loader
-from model_runner.training.course import Clock, Course
+from model_runner.training.course import COUNTS, Clock, Course
+from model_runner.training.event_file import EventFile
 from model_runner.training.memory import parts_that_fit
 from model_runner.training.module import Learner
 from model_runner.training.plan import Plan
@@ -91,6 +92,9 @@ class _Training:
         self._validation_batch = job.recipe.validation_batch_size
         self._last_saved = time.monotonic()
         self._clock = Clock(report)
+        self._events: EventFile | None = None
+        if job.request.tensorboard and fabric.is_global_zero:
+            self._events = EventFile((job.output / checkpoints.LOG).parent, self._course.step + 1)
 
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         self._optimizer.load_state_dict(checkpoint["optimizer"])
@@ -219,6 +223,11 @@ class _Training:
         self._course.summed += 1
         for name, loss in losses.items():
             self._course.losses[name] = self._course.losses.get(name, 0) + loss
+        if self._events is not None:
+            rate = self._optimizer.param_groups[0]["lr"]
+            self._events.add(
+                step + 1, {f"step/{name}": value for name, value in {**losses, "learning_rate": rate}.items()}
+            )
 
     def _take_smaller_parts(self) -> None:
         """Halve what is computed at once, after the memory did not suffice; steps stay as large as they are."""
@@ -266,6 +275,9 @@ class _Training:
         name, score = next(iter(figures.items()))
         rate = self._optimizer.param_groups[0]["lr"]
         course.rows.append({"epoch": epoch, "step": course.step, "learning_rate": rate, **losses, **figures})
+        if self._events is not None:
+            told = {f"epoch/{key}": value for key, value in course.rows[-1].items() if key not in COUNTS}
+            self._events.add(course.step, told)
         course.validated, course.losses, course.summed = course.step, {}, 0
         if course.best is None or math.isnan(course.best) or score > course.best:
             course.best, course.best_epoch = score, epoch
@@ -342,6 +354,8 @@ class _Training:
 
     def _save(self) -> None:
         """Leave all that is needed to go on."""
+        if self._events is not None:
+            self._events.write()
         if self._fabric.is_global_zero:
             content = {
                 "plan": asdict(self._plan),

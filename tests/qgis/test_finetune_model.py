@@ -43,6 +43,7 @@ def test_a_dataset_is_enough(training, fake_runner, dataset, tmp_path):
         "sample_size": None, "scale": None, "resolution": None, "bands": [], "network": None, "network_options": [],
         "backbone": None, "mosaic": 0, "mixing": 0, "frozen_stages": 0, "balance": False, "skip_unreadable": False,
         "workers": 2, "seed": 0, "check": False, "resume": False, "device": "auto", "precision": "auto",
+        "tensorboard": False,
     }  # fmt: skip
     assert {name: request[name] for name in expected} == expected
     assert (results["MODEL"], results["METRIC"], results["MAP50"]) == ("ships-2024-detect", 0.62, 0.62)
@@ -65,7 +66,7 @@ def test_every_value_reaches_the_runner(training, fake_runner):
         TASK="classify", INIT="none", MODEL_ID="my-ships", EPOCHS=7, PATIENCE=0, BATCH_SIZE=4, LEARNING_RATE=0.001,
         SAMPLE_SIZE=128, RESOLUTION=0.3, BANDS="4,3,2,1", SCALE="0.5, 2", MOSAIC=0.1, MIXING=0.2, BALANCE=True,
         FROZEN_STAGES=2, NETWORK="classifier_l1", NETWORK_OPTIONS="a=1, b=2", BACKBONE="detect-ucm-l0",
-        SKIP_UNREADABLE=True, WORKERS=0, SEED=5, DEVICE="cuda:1", PRECISION="fp32",
+        SKIP_UNREADABLE=True, TENSORBOARD=True, WORKERS=0, SEED=5, DEVICE="cuda:1", PRECISION="fp32",
     )  # fmt: skip
     request = fake_runner.requests[0]
     expected = {
@@ -73,7 +74,7 @@ def test_every_value_reaches_the_runner(training, fake_runner):
         "learning_rate": 0.001, "sample_size": 128, "resolution": 0.3, "bands": [4, 3, 2, 1], "scale": [0.5, 2],
         "mosaic": 0.1, "mixing": 0.2, "balance": True, "frozen_stages": 2, "network": "classifier_l1",
         "network_options": ["a=1", "b=2"], "backbone": "detect-ucm-l0", "skip_unreadable": True, "workers": 0,
-        "seed": 5, "device": "cuda:1", "precision": "fp32",
+        "seed": 5, "device": "cuda:1", "precision": "fp32", "tensorboard": True,
     }  # fmt: skip
     assert {name: request[name] for name in expected} == expected
 

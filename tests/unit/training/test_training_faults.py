@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from model_runner.contract.model_card import Licence, ModelCard, ModelClass
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.errors import InputError, OutOfMemory
+from model_runner.errors import Cancelled, InputError, OutOfMemory
 from model_runner.report import Report
 from model_runner.training import checkpoints, trainer
 from model_runner.training.fit import fit, is_finished
@@ -154,6 +154,45 @@ def test_a_training_killed_ten_times_ends_as_an_uninterrupted_one(train, tmp_pat
     logs = [(tmp_path / name / "log" / "metrics.csv").read_text() for name in ("whole", "killed")]
     assert logs[0] == logs[1]
     assert [row["epoch"] for row in csv.DictReader(logs[0].splitlines())] == ["1", "2", "3"]
+
+
+def test_curves_of_a_cancelled_training_go_on_where_they_ended(train, monkeypatch):
+    told = []
+
+    class Told:
+        def __init__(self, folder, first_step):
+            self.unwritten = [("from", first_step)]
+
+        def add(self, step, scalars):
+            self.unwritten.append((step, {name: float(value) for name, value in scalars.items()}))
+
+        def write(self):
+            told.extend(self.unwritten)
+            self.unwritten = []
+
+    class CancelsAfterFourSteps(Report):
+        done = 0
+
+        def progress(self, stage, done, total, **options):
+            self.done = done
+
+        def check_cancelled(self):
+            if self.done == 4:
+                raise Cancelled
+
+    monkeypatch.setattr(trainer, "EventFile", Told)
+    train("whole", tensorboard=True)
+    whole = told.copy()
+    told.clear()
+    with pytest.raises(Cancelled):
+        train(tensorboard=True, report=CancelsAfterFourSteps())
+    cut = len(told)
+    train(tensorboard=True, resume=True)
+    assert told.pop(cut) == ("from", 5)
+    assert told == whole
+    assert [step for step, _ in whole[1:]] == [1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9]
+    assert set(whole[1][1]) == {"step/loss", "step/loss/classification", "step/learning_rate"}
+    assert {"epoch/loss", "epoch/top-1", "epoch/top-5"} < set(whole[4][1])
 
 
 @pytest.mark.parametrize(
