@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from torch import nn
+
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
@@ -18,7 +20,6 @@ from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import Computer, choose_computer
 from model_runner.inference.opening import refuse_bands
 from model_runner.model_store.loaded import loaded_model
-from model_runner.model_store.store import find_model
 from model_runner.report import Report
 from model_runner.reports.page import tell
 from model_runner.tasks.evaluate.maps import measure_change, measure_segmentation
@@ -60,14 +61,14 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
         if (output / name).exists():
             raise InputError(f"{output / name} is there already; choose another output folder.")
     computer = choose_computer(request.compute, report)
-    for model_id in filter(None, (request.model, request.against)):
-        refuse_bands(request.bands, find_model(model_id, request.task)[0])
+    model = _open(request.model, request, computer)
+    other = _open(request.against, request, computer) if request.against else None
     with _arriving_whole(output) as folder:
-        card, measured = _measure(request.model, request, computer, folder, report)
+        card, measured = _measure(*model, request, computer, folder, report)
         against = None
-        if request.against:
+        if other:
             with TemporaryDirectory(dir=folder) as aside:
-                against = _measure(request.against, request, computer, Path(aside), report)
+                against = _measure(*other, request, computer, Path(aside), report)
         seconds = round(time.perf_counter() - began, 1)
         figures = _rounded(measured.figures)
         metrics = {
@@ -95,10 +96,15 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
     return Finished(job="", outputs={name: str(output / file) for name, file in files.items()}, numbers=numbers)
 
 
-def _measure(
-    model_id: str, request: EvaluateRequest, computer: Computer, folder: Path, report: Report
-) -> tuple[ModelCard, Measured]:
+def _open(model_id: str, request: EvaluateRequest, computer: Computer) -> tuple[ModelCard, nn.Module]:
     card, network = loaded_model(model_id, request.task, computer.device)
+    refuse_bands(request.bands, card)
+    return card, network
+
+
+def _measure(
+    card: ModelCard, network: nn.Module, request: EvaluateRequest, computer: Computer, folder: Path, report: Report
+) -> tuple[ModelCard, Measured]:
     measures = ON_DATASETS if request.reference is None else ON_RASTERS
     return card, measures[request.task](request, card, network, computer, folder, report)
 
