@@ -169,9 +169,11 @@ class FinetuneModel(RunnerAlgorithm):
             advanced(
                 explained(
                     QgsProcessingParameterString(
-                        "NETWORK_OPTIONS", "Sizes of the network, as name=value (from scratch)", optional=True
+                        "NETWORK_OPTIONS", "Options of the network, as name=value", optional=True
                     ),
-                    "Those that differ from the official ones, with commas between them.",
+                    "What differs from the official network, with commas between. With oversampling=2 networks of maps "
+                    "look at images twice as finely as they are, for what is a pixel or two wide, and take four times "
+                    "as long.",
                 )
             ),
             advanced(

@@ -24,7 +24,10 @@ class FinetuneRequest:
     check: bool = option("only tell what is wrong with the dataset; nothing is trained", False)
     init: str = option("id of the model to start from; 'none' starts from scratch", "")
     network: Optional[str] = option("network to train when starting from scratch (default: the task's smallest)", None)
-    network_options: tuple[str, ...] = option("sizes that differ from the official ones, as name=value", ())
+    network_options: tuple[str, ...] = option(
+        "what differs from the official network, as name=value; oversampling=2 for maps of what is a pixel or two wide",
+        (),
+    )
     backbone: Optional[str] = option(
         "weights of the backbone to start from: a model's id, a safetensors file or an official checkpoint (.pth)", None
     )

@@ -33,6 +33,7 @@ from model_runner.model_store.store import (
     install_folder,
     network_of,
     open_model,
+    refuse_misfit,
     remove_model,
     save_model,
 )
@@ -185,6 +186,7 @@ def _card_of_successor(request: FinetuneRequest, facts: dict[str, str], first: M
         **pixel_facts(paths, request.bands, first),
         **(recipe.card_facts(request.sample_size) if request.sample_size else {}),
         classes=_coloured(recipe.classes(folder), {each.name: each.colour for each in first.classes}),
+        network_options={**first.network_options, **_options(request.network_options)},
         resolution=_resolution(request.resolution or _ground_resolution(paths)) or first.resolution,
         description="",
         limits="",
@@ -214,6 +216,7 @@ def _carry_over(old: nn.Module, first: ModelCard, new: nn.Module, card: ModelCar
     for key in layers:
         state[key] = _rows_by_name(state[key], old_names, fresh[key], names)
     _fit_stem(state, first.bands, card.bands, report)
+    refuse_misfit(f"The weights of {first.id}", state, new)
     new.load_state_dict(state)
     shared, strangers = ([name for name in names if (name in old_names) is known] for known in (True, False))
     report.log("info", f"Classes that the first model knows already: {', '.join(shared) or 'none'}.")

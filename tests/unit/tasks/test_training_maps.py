@@ -20,6 +20,7 @@ from model_runner.contract.task_requests import (
     RasterSource,
     SegmentRequest,
 )
+from model_runner.errors import ModelError
 from model_runner.model_store.store import open_model
 from model_runner.networks import build_network
 from model_runner.raster.source import open_source
@@ -120,6 +121,18 @@ def test_a_network_is_trained_goes_on_and_is_measured(request_of, tmp_path, task
     assert metrics["images"] == 2
     assert sum(sum(row.values()) for row in metrics["confusion"].values()) == 2 * 100 * 100
     assert sum(metrics["confusion"][card.class_names[1]].values()) > 0
+
+
+def test_a_model_is_trained_further_with_another_option_if_its_weights_fit(request_of, tmp_path):
+    finetune(request_of("segment"), Report())
+    facts = {"init": "segment-model", "output": str(tmp_path / "finer")}
+    finetune(request_of("segment", **facts, network_options=("oversampling=2",)), Report())
+    assert open_model("finer", "segment")[0].network_options == {"oversampling": 2}
+    facts = {"init": "finer", "output": str(tmp_path / "other")}
+    with pytest.raises(ModelError, match=r"The weights of finer do not fit the network: 1 of another shape \(.*Stem"):
+        finetune(request_of("segment", **facts, network_options=("in_channels=4",)), Report())
+    with pytest.raises(ModelError, match="cannot be built"):
+        finetune(request_of("segment", **facts, network_options=("sharpness=4",)), Report())
 
 
 @pytest.mark.parametrize(("task", "image", "label"), [("segment", "images", "masks"), ("change", "B", "label")])
