@@ -21,7 +21,7 @@ from model_runner.errors import Cancelled, InputError, UnreadableRaster
 from model_runner.report import Report, TerminalReport
 from model_runner.training import checkpoints
 from model_runner.training.batches import weights_of_images
-from model_runner.training.datasets.images import image_size
+from model_runner.training.datasets.images import longest_side
 from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.plan import make_plan, plan_of_resumed
 from model_runner.training.recipes import find_recipe
@@ -66,8 +66,8 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     pixels = pixels_of(card, request.bands)
     side = request.sample_size
     if side is None:
-        paths = recipe.training_images(Path(request.data))
-        side = recipe.sample_side(card.tile_size, max(max(image_size(path, pixels)) for path in paths))
+        longest = longest_side(recipe.training_images(Path(request.data)), pixels)
+        side = recipe.sample_side(card.tile_size, longest)
     training = recipe.training_data(request, card.class_names, side, pixels)
     validation = recipe.validation_data(request, card.class_names, side, pixels)
     report.log(

@@ -3,6 +3,8 @@
 
 import hashlib
 import warnings
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -120,6 +122,19 @@ def image_size(path: Path, pixels: Pixels = COLOURS) -> tuple[int, int]:
     with reading(str(path)), opened_for_pixels(path) as raster:
         _bands(raster, path, pixels)
         return raster.height, raster.width
+
+
+def longest_side(paths: Iterable[Path], pixels: Pixels = COLOURS) -> int:
+    """The longest side, in pixels, of those images that can be read; 0 if none can.
+
+    Raises:
+        InputError: as ``image_size``.
+    """
+    longest = 0
+    for path in paths:
+        with suppress(UnreadableRaster):
+            longest = max(longest, *image_size(path, pixels))
+    return longest
 
 
 class Glance(NamedTuple):
