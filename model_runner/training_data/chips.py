@@ -5,6 +5,7 @@ No chip reaches into another block, so that chips of different blocks share no p
 overlap.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from model_runner.raster.working_grid import WorkingGrid
 
 LARGEST_BLOCK = 8  # chips across, where the user leaves it to the labels
 ENOUGH_BLOCKS = 20  # with labels, from which blocks are as large as that allows
+NARROW = 1 / 8  # of a chip: a strip that is left out, as a chip for it would show its neighbour's ground again
 
 Block = tuple[int, int, int]  # number of the raster, column and row of the block
 
@@ -142,8 +144,8 @@ def plan_chips(place: int, blocks: Blocks, chip: int, overlap: int) -> list[Chip
 
 
 def _spread(length: int, chip: int, overlap: int) -> list[int]:
-    """Where chips begin along a block: evenly, so that they overlap by about what is wanted and leave nothing out."""
-    count = max(-(-length // chip), round((length - overlap) / (chip - overlap)))
+    """Where chips begin along a block: evenly, with about the wanted overlap; only a narrow strip is left out."""
+    count = max(math.ceil(length / chip - NARROW), round((length - overlap) / (chip - overlap)))
     return np.rint(np.linspace(0, length - chip, count)).astype(int).tolist()
 
 
