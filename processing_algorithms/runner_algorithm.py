@@ -76,14 +76,14 @@ class RunnerAlgorithm(Algorithm):
             runner_python(settings.chosen_runner_python())
             self._refuse_and_prepare(parameters, context)
         except RunnerError as error:
-            return False, str(error)
+            return False, self.in_words_of_the_form(str(error))
         return True, ""
 
     def prepareAlgorithm(self, parameters, context, feedback):
         try:
             self._refuse_and_prepare(parameters, context)
         except RunnerError as error:
-            raise QgsProcessingException(str(error)) from error
+            raise QgsProcessingException(self.in_words_of_the_form(str(error))) from error
         return True
 
     def _refuse_and_prepare(self, parameters, context):
@@ -96,7 +96,9 @@ class RunnerAlgorithm(Algorithm):
             with scratch_folder() as folder:
                 request = self.request(values, results, folder, feedback)
                 what_is_left = partial(self.what_is_left, request)
-                finished = follow(self.TASK, request, feedback, self.CANCEL_SECONDS, what_is_left)
+                finished = follow(
+                    self.TASK, request, feedback, self.in_words_of_the_form, self.CANCEL_SECONDS, what_is_left
+                )
                 with _kept_on_failure(finished, folder):
                     return {**numbers_for_models(finished), **self.deliver(finished, results)}
         except RunnerError as error:

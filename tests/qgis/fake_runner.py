@@ -5,7 +5,8 @@ The variable FAKE_RUNNER holds its faults, separated by commas: ``hang`` (never 
 ``slow`` (works until it is cancelled), ``tidy`` (when cancelled, takes two seconds to leave a model), ``child`` (starts
 another process), ``die`` and ``die-once`` (ends in the middle of a job), ``mute`` (never says hello), ``broken`` (ends
 before hello), ``old`` (another version), ``chatter`` (floods standard error), ``garbage`` (writes what is no message),
-``refuse`` and ``crash`` (answers Failed). Requests go to the file FAKE_RUNNER_LOG.
+``refuse`` and ``crash`` (answers Failed), ``unreadable`` (finds an image that no training can read). Requests go to
+the file FAKE_RUNNER_LOG.
 """
 
 import json
@@ -260,6 +261,9 @@ def finetune(job, request):
     folder = Path(request.output)
     if request.check:
         return Finished(job, {"check": str(folder / "check.json")}, {"images train": 12, "warnings": 1})
+    if "unreadable" in FAULTS:
+        say(Log(job, "info", "Go on with --resume."))
+        return Failed(job, "input", "a.tif is no image. Leave such images out by --skip-unreadable.")
     say(Progress(job, "training", 3, 90, None, 600.0, "epoch 2 of 30, loss 0.412"))
     leave_model(request)
     installed = str(user_models_folder() / request.model_id)

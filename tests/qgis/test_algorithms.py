@@ -2,6 +2,7 @@
 """What holds for every algorithm, and the two that need no raster."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,22 @@ PLUGIN_FILES = [
     *(ROOT / "processing_algorithms").glob("*.py"),
     *(ROOT / "model_runner" / "contract").glob("*.py"),
 ]
+SWITCH = re.compile(r"(?<!\S)--[a-z-]*[a-z]")
+NOT_IN_QGIS = ("command_line.py", "__main__.py")  # what these say is read on a terminal alone
+
+
+def switches_in_messages():
+    """The switches of the command line that texts of the runner name, docstrings and style sheets left out."""
+    found = set()
+    for file in (ROOT / "model_runner").rglob("*.py"):
+        if file.name in NOT_IN_QGIS or file.parent.name == "reports":
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        comments = {each.value for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+        for each in ast.walk(tree):
+            if isinstance(each, ast.Constant) and isinstance(each.value, str) and each not in comments:
+                found.update(SWITCH.findall(each.value))
+    return found
 
 
 def algorithm_named(name):
@@ -71,6 +88,26 @@ def test_every_parameter_is_explained(name):
     assert algorithm.shortDescription()
     assert algorithm.group()
     assert not algorithm.icon().isNull()
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_the_runners_switches_are_called_by_the_labels_of_the_form():
+    training, models = algorithm_named("finetunemodel"), algorithm_named("managemodels")
+    text = training.in_words_of_the_form("Choose a smaller --sample-size or network, or --resume in a--b/--c.tif.")
+    assert text == (
+        "Choose a smaller 'Size of a sample in pixels' or network, or 'Go on with the training in the folder below' "
+        "in a--b/--c.tif."
+    )
+    assert models.in_words_of_the_form("repeat with --accept-licence.") == "repeat with 'I accept the licence'."
+    assert models.in_words_of_the_form("There is no --such-switch.") == "There is no --such-switch."
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_every_switch_that_the_runner_names_has_a_label_in_a_form():
+    forms = [algorithm_named(name) for name in ("finetunemodel", "evaluatemodel", "managemodels")]
+    switches = switches_in_messages()
+    assert switches >= {"--resume", "--sample-size", "--accept-licence"}
+    assert {each for each in switches if all(form.in_words_of_the_form(each) == each for form in forms)} == set()
 
 
 @pytest.mark.usefixtures("qgis", "models")

@@ -122,6 +122,17 @@ def test_a_dataset_can_be_checked_alone_and_trained_on_in_the_same_folder(traini
     assert training()["MODEL"] == "ships-2024-detect"
 
 
+def test_what_the_runner_says_of_its_switches_names_the_parameters_of_the_form(training, fake_runner):
+    from qgis.core import QgsProcessingException
+
+    fake_runner.have("unreadable")
+    feedback = Listener()
+    with pytest.raises(QgsProcessingException) as caught:
+        training(feedback)
+    assert str(caught.value) == "a.tif is no image. Leave such images out by 'Leave out images that cannot be read'."
+    assert "Go on with 'Go on with the training in the folder below'." in feedback.texts
+
+
 def test_wrong_input_is_refused_early(training, tmp_path):
     assert "no model 'scene-ucm-l0' for the task detect to start from" in training.refusal(INIT="scene-ucm-l0")
     assert "There is a model 'detect-ucm-l0' already" in training.refusal(MODEL_ID="detect-ucm-l0")
