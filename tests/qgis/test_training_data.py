@@ -84,7 +84,7 @@ def test_labels_of_a_dataset_become_styled_layers(export, project, raster, tmp_p
     folder = tmp_path / "dataset"
     folder.mkdir()
     shutil.copy(raster, folder)
-    parameters = {"INPUT": str(folder), "OUTPUT": "memory:", "CHIPS": "memory:"}
+    parameters = {"DATA": str(folder), "OUTPUT": "memory:", "CHIPS": "memory:"}
     results = processing.runAndLoadResults("lwganet:loadtrainingdata", parameters)
     layers = {layer.name(): layer for layer in project.mapLayers().values()}
     assert sorted(layers) == ["Images of dataset", "Labels of dataset"]
