@@ -15,6 +15,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
     QgsFeature,
+    QgsFeatureRequest,
     QgsFeatureSink,
     QgsFields,
     QgsProcessingFeatureSource,
@@ -65,6 +66,8 @@ def write_polygons(
 ) -> str:
     """Write a layer's polygons (the selected ones, where that is asked for) to a file and return its path.
 
+    Polygons that cross themselves go along, whatever QGIS's settings say of such: the runner mends them.
+
     Args:
         what: name of the file, and what errors call the layer: "mask" for example.
         source: the layer; its fields go along, a field called fid too.
@@ -83,12 +86,16 @@ def write_polygons(
     crs = source.sourceCrs() if source.sourceCrs().isValid() else default_crs
     writer = QgsVectorFileWriter.create(path, fields, source.wkbType(), crs, transforms, options)
     written = 0
-    for feature in source.getFeatures():
+    for feature in source.getFeatures(
+        QgsFeatureRequest(), QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
+    ):
         if feature.hasGeometry():
             written += writer.addFeature(_with_fields(feature, fields), QgsFeatureSink.Flag.FastInsert)
     del writer  # closes the file
     if not written:
-        raise InputError(f"The {what} layer '{source.sourceName()}' holds no polygons.")
+        raise InputError(
+            f"The {what} layer '{source.sourceName()}' holds no polygons; draw some, or check its filter and selection."
+        )
     return path
 
 

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import re
-
 from qgis.core import QgsProcessingAlgorithm
 
 from ..model_runner.contract.folders import PLUGIN_ROOT
 
 HELP = PLUGIN_ROOT / "resources" / "help"
-SWITCH = re.compile(r"(?<!\S)--([a-z]+(?:-[a-z]+)*)")
 
 
 class Algorithm(QgsProcessingAlgorithm):
@@ -54,14 +51,3 @@ class Algorithm(QgsProcessingAlgorithm):
     def shortHelpString(self):
         text = (HELP / f"{self.NAME}.html").read_text(encoding="utf-8")
         return " ".join(text.split())  # QGIS would make each line a paragraph
-
-    def in_words_of_the_form(self, text: str) -> str:
-        """A text of the runner that calls options by their labels in the form, not by the command line's switches.
-
-        A parameter has the name of the switch in capital letters. What the form does not have stays a switch.
-        """
-        return SWITCH.sub(self._label_of_switch, text)
-
-    def _label_of_switch(self, switch: re.Match) -> str:
-        definition = self.parameterDefinition(switch[1].replace("-", "_").upper())
-        return switch[0] if definition is None else f"'{definition.description().partition(' (')[0]}'"

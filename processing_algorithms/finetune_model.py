@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from unicodedata import normalize
 
 from qgis.core import (
     QgsProcessingOutputHtml,
@@ -349,6 +350,7 @@ def _model_id(chosen: str, task: str, data: Path, folder: Path, resume: bool) ->
             return own
     if chosen in taken:
         raise InputError(f"There is a model '{chosen}' already; choose another name, or remove it first.")
-    stem = NOT_IN_IDS.sub("-", data.name.lower())[:LONGEST_NAME].strip("-._") or "model"
+    plain = normalize("NFKD", data.name.casefold()).encode("ascii", "ignore").decode()  # u for ü, ss for ß
+    stem = NOT_IN_IDS.sub("-", plain)[:LONGEST_NAME].strip("-._") or "model"
     names = (f"{stem}-{task}{f'-{number}' if number > 1 else ''}" for number in count(1))
     return chosen or next(name for name in names if name not in taken)

@@ -83,7 +83,7 @@ class ManageModels(Algorithm):
         elif action == REMOVE:
             request = RemoveModelRequest(model)
         if action != LIST:
-            follow(f"{action}-model", request, feedback, self.in_words_of_the_form)
+            follow(f"{action}-model", request, feedback, values.reword)
         cards = find_cards()
         for card in cards:
             feedback.pushInfo(one_line(card))

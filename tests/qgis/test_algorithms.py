@@ -51,6 +51,12 @@ def algorithm_named(name):
     return QgsApplication.processingRegistry().createAlgorithmById(f"lwganet:{name}")
 
 
+def wording_of(name):
+    from lwganet_qgis.processing_algorithms.wording import Wording
+
+    return Wording(algorithm_named(name))
+
+
 def run(name, **parameters):
     import processing
 
@@ -92,22 +98,22 @@ def test_every_parameter_is_explained(name):
 
 @pytest.mark.usefixtures("qgis", "models")
 def test_the_runners_switches_are_called_by_the_labels_of_the_form():
-    training, models = algorithm_named("finetunemodel"), algorithm_named("managemodels")
-    text = training.in_words_of_the_form("Choose a smaller --sample-size or network, or --resume in a--b/--c.tif.")
+    training, models = wording_of("finetunemodel"), wording_of("managemodels")
+    text = training.reword("Choose a smaller --sample-size or network, or --resume in a--b/--c.tif.")
     assert text == (
         "Choose a smaller 'Size of a sample in pixels' or network, or 'Go on with the training in the folder below' "
         "in a--b/--c.tif."
     )
-    assert models.in_words_of_the_form("repeat with --accept-licence.") == "repeat with 'I accept the licence'."
-    assert models.in_words_of_the_form("There is no --such-switch.") == "There is no --such-switch."
+    assert models.reword("repeat with --accept-licence.") == "repeat with 'I accept the licence'."
+    assert models.reword("There is no --such-switch.") == "There is no --such-switch."
 
 
 @pytest.mark.usefixtures("qgis", "models")
 def test_every_switch_that_the_runner_names_has_a_label_in_a_form():
-    forms = [algorithm_named(name) for name in ("finetunemodel", "evaluatemodel", "managemodels")]
+    forms = [wording_of(name) for name in ("finetunemodel", "evaluatemodel", "managemodels")]
     switches = switches_in_messages()
     assert switches >= {"--resume", "--sample-size", "--accept-licence"}
-    assert {each for each in switches if all(form.in_words_of_the_form(each) == each for form in forms)} == set()
+    assert {each for each in switches if all(form.reword(each) == each for form in forms)} == set()
 
 
 @pytest.mark.usefixtures("qgis", "models")

@@ -61,6 +61,12 @@ def test_a_new_model_is_offered_at_once_and_the_next_has_another_name(training, 
     assert training(OUTPUT="TEMPORARY_OUTPUT")["MODEL"] == "ships-2024-detect-2"
 
 
+def test_letters_that_no_name_may_hold_become_their_nearest(training, tmp_path):
+    dataset = tmp_path / "Größe & Ümläute"
+    dataset.mkdir()
+    assert training(DATA=str(dataset))["MODEL"] == "grosse-umlaute-detect"
+
+
 def test_every_value_reaches_the_runner(training, fake_runner):
     training(
         TASK="classify", INIT="none", MODEL_ID="my-ships", EPOCHS=7, PATIENCE=0, BATCH_SIZE=4, LEARNING_RATE=0.001,
