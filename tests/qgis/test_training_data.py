@@ -73,6 +73,7 @@ def test_polygons_that_cross_themselves_go_along(export, fake_runner, polygon_la
     bow_tie = "POLYGON((500000 4599990, 500010 4600000, 500010 4599990, 500000 4600000, 500000 4599990))"
     export(LABELS=polygon_layer("EPSG:32633", TRIANGLE, bow_tie))
     assert fake_runner.requests[0]["labels_count"] == 2
+    assert Path(fake_runner.requests[0]["labels"]).name == "fields.gpkg"  # so do reports call the layer
 
 
 def test_layers_are_called_by_their_names_not_by_files_that_were_made_of_them(export, fake_runner):
