@@ -251,7 +251,7 @@ class FinetuneModel(RunnerAlgorithm):
             init=init,
             network=values.text("NETWORK") or None,
             network_options=values.names("NETWORK_OPTIONS"),
-            backbone=values.text("BACKBONE") or None,
+            backbone=values.file_or_name("BACKBONE") or None,
             model_id=_model_id(values.text("MODEL_ID"), task, Path(values.text("DATA")), folder, resume),
             resolution=values.number("RESOLUTION"),
             bands=values.bands(),

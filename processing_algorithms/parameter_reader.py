@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Optional
@@ -14,6 +15,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeatureSource,
     QgsProcessingFeedback,
+    QgsProcessingParameterFile,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterRasterLayer,
     QgsProcessingUtils,
@@ -46,8 +48,15 @@ class ParameterReader:
         self.reword = self._wording.reword
 
     def text(self, name: str) -> str:
-        """A text without blanks around it."""
-        return self._algorithm.parameterAsString(self._parameters, name, self._context).strip()
+        """A text without blanks around it; of a file or folder its absolute path, as the runner works in another."""
+        text = self._algorithm.parameterAsString(self._parameters, name, self._context).strip()
+        is_path = isinstance(self._algorithm.parameterDefinition(name), QgsProcessingParameterFile)
+        return os.path.abspath(text) if is_path and os.path.exists(text) else text
+
+    def file_or_name(self, name: str) -> str:
+        """A text that is a name, or the absolute path of a file."""
+        text = self.text(name)
+        return os.path.abspath(text) if os.path.isfile(text) else text
 
     def is_given(self, name: str) -> bool:
         """Whether the user chose anything."""

@@ -67,6 +67,15 @@ def test_letters_that_no_name_may_hold_become_their_nearest(training, tmp_path):
     assert training(DATA=str(dataset))["MODEL"] == "grosse-umlaute-detect"
 
 
+def test_paths_hold_where_the_runner_works_too(training, fake_runner, dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "backbone.pth").touch()
+    results = training(DATA="Ships 2024", BACKBONE="backbone.pth", OUTPUT="trained")
+    request = fake_runner.requests[0]
+    assert (request["data"], request["backbone"]) == (dataset, str(tmp_path / "backbone.pth"))
+    assert request["output"] == results["OUTPUT"] == str(tmp_path / "trained")
+
+
 def test_every_value_reaches_the_runner(training, fake_runner):
     training(
         TASK="classify", INIT="none", MODEL_ID="my-ships", EPOCHS=7, PATIENCE=0, BATCH_SIZE=4, LEARNING_RATE=0.001,
