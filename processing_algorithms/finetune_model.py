@@ -19,6 +19,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..lwganet_qgis.results_viewer import add_page
 from ..model_runner.contract.errors import InputError, ModelError
 from ..model_runner.contract.finetune_request import CHECK_FILE, REPORT_FILE, FinetuneRequest
 from ..model_runner.contract.model_card import DEFAULT_MODELS, TASKS, find_cards, read_card
@@ -282,8 +283,10 @@ class FinetuneModel(RunnerAlgorithm):
         if request.check or not folder.is_dir():
             return ""
         go_on = f"To go on, run this again with the folder {folder} and 'Go on with the training'."
-        if (folder / REPORT_FILE).is_file():  # QGIS puts reports of successful runs alone into the results viewer
-            go_on = f"The report so far is {folder / REPORT_FILE}. {go_on}"
+        page = folder / REPORT_FILE
+        if page.is_file():
+            add_page(self.icon(), "Report of a cancelled training", page)
+            go_on = f"The report so far is {page}. {go_on}"
         try:
             model = read_card(folder).id
         except ModelError:

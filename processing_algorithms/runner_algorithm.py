@@ -63,7 +63,7 @@ class RunnerAlgorithm(Algorithm):
         raise NotImplementedError
 
     def what_is_left(self, request: Any) -> str:
-        """What a cancelled run has left, in words; nothing unless a child says otherwise."""
+        """What a cancelled run has left, in words; nothing unless a child says otherwise, and shows a page of it."""
         return ""
 
     def checkParameterValues(self, parameters, context):

@@ -102,6 +102,7 @@ def test_the_course_is_told(training):
 
 def test_a_cancelled_training_may_take_its_time_and_tells_where_the_model_is(training, fake_runner, tmp_path):
     from lwganet_qgis.lwganet_qgis import follow
+    from processing.core.ProcessingResults import resultsList
     from qgis.core import QgsProcessingException
 
     fake_runner.have("slow", "tidy")
@@ -110,6 +111,7 @@ def test_a_cancelled_training_may_take_its_time_and_tells_where_the_model_is(tra
     text = str(caught.value)
     assert text.startswith("Cancelled. The best model so far is 'ships-2024-detect', which is in the toolbox.")
     assert f"The report so far is {tmp_path / 'training' / 'report.html'}. To go on" in text
+    assert resultsList.getResults()[-1].filename == str(tmp_path / "training" / "report.html")
     assert "ships-2024-detect" in choices("detectobjects", "MODEL")
     assert "or 'Go on with the training' to resume the one in it" in training.refusal()
     follow.end_runner()  # with its faults
