@@ -36,6 +36,7 @@ def follow(
     task: str,
     request: Any,
     feedback: QgsProcessingFeedback,
+    reword: Callable[[str], str] = str,
     cancel_seconds: Optional[float] = None,
     what_is_left: Callable[[], str] = str,
 ) -> Finished:
@@ -45,6 +46,7 @@ def follow(
         task: its name in ``task_requests.REQUESTS``.
         request: the dataclass of that name.
         feedback: of the algorithm.
+        reword: makes the form's words of what the runner says in those of the command line.
         cancel_seconds: how long the task may take to stop when it is cancelled; None for as long as others.
         what_is_left: tells what a cancelled task has left.
 
@@ -58,11 +60,11 @@ def follow(
                 "The runner's environment was made for another version of the plugin; run 'Set up the environment' "
                 "(lwganet:setupenvironment) to renew it."
             )
-        return _client.run(task, request, Narrator(feedback).tell, feedback.isCanceled, cancel_seconds)
+        return _client.run(task, request, Narrator(feedback, reword).tell, feedback.isCanceled, cancel_seconds)
     except JobCancelled as error:
         raise QgsProcessingException(f"Cancelled. {what_is_left()}".rstrip()) from error
     except RunnerError as error:
-        raise QgsProcessingException(str(error)) from error
+        raise QgsProcessingException(reword(str(error))) from error
 
 
 def end_runner() -> None:
@@ -76,10 +78,11 @@ def renew_runner() -> None:
 
 
 class Narrator:
-    """Tells a feedback what a runner tells."""
+    """Tells a feedback what a runner tells, reworded."""
 
-    def __init__(self, feedback: QgsProcessingFeedback) -> None:
+    def __init__(self, feedback: QgsProcessingFeedback, reword: Callable[[str], str]) -> None:
         self._feedback = feedback
+        self._reword = reword
         self._stage: Optional[str] = None
         self._last_text = 0.0
 
@@ -87,7 +90,7 @@ class Narrator:
         """Pass a ``Progress`` or ``Log`` on."""
         if isinstance(message, Log):
             push = {"warning": self._feedback.pushWarning, "debug": self._feedback.pushDebugInfo}
-            push.get(message.level, self._feedback.pushInfo)(message.text)
+            push.get(message.level, self._feedback.pushInfo)(self._reword(message.text))
         elif isinstance(message, Progress):
             if message.total:
                 self._feedback.setProgress(100 * message.done / message.total)

@@ -15,6 +15,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
     QgsFeature,
+    QgsFeatureRequest,
     QgsFeatureSink,
     QgsFields,
     QgsProcessingFeatureSource,
@@ -29,7 +30,8 @@ from ..model_runner.contract.folders import data_folder
 
 FEATURES_AT_ONCE = 5000
 NO_REFERENCE_SYSTEM = "Undefined "  # "… SRS", "… geographic SRS", "… Cartesian SRS"
-NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|]')
+NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
+LONGEST_NAME = 60
 
 
 @contextmanager
@@ -56,6 +58,15 @@ def keep_files(paths: Iterable[str]) -> Path:
     return folder
 
 
+def file_for(layer: str, ending: str, folder: Path) -> str:
+    """A file to write, in a folder of its own within another, with the name of the layer that is written.
+
+    So do reports of the runner call it; layers may be namesakes.
+    """
+    name = NOT_IN_FILE_NAMES.sub("_", layer)[:LONGEST_NAME].strip(" .") or "layer"
+    return str(Path(tempfile.mkdtemp(dir=folder)) / f"{name}{ending}")
+
+
 def write_polygons(
     what: str,
     source: QgsProcessingFeatureSource,
@@ -65,8 +76,10 @@ def write_polygons(
 ) -> str:
     """Write a layer's polygons (the selected ones, where that is asked for) to a file and return its path.
 
+    Polygons that cross themselves go along, whatever QGIS's settings say of such: the runner mends them.
+
     Args:
-        what: name of the file, and what errors call the layer: "mask" for example.
+        what: what errors call the layer: "mask" for example.
         source: the layer; its fields go along, a field called fid too.
         default_crs: that of a layer that has none.
         folder: where the file is made.
@@ -75,7 +88,7 @@ def write_polygons(
     Raises:
         InputError: there are none.
     """
-    path = str(folder / f"{what}.gpkg")
+    path = file_for(source.sourceName(), ".gpkg", folder)
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.layerName = what
     options.layerOptions = ["FID=row_of_layer"]
@@ -83,12 +96,16 @@ def write_polygons(
     crs = source.sourceCrs() if source.sourceCrs().isValid() else default_crs
     writer = QgsVectorFileWriter.create(path, fields, source.wkbType(), crs, transforms, options)
     written = 0
-    for feature in source.getFeatures():
+    for feature in source.getFeatures(
+        QgsFeatureRequest(), QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
+    ):
         if feature.hasGeometry():
             written += writer.addFeature(_with_fields(feature, fields), QgsFeatureSink.Flag.FastInsert)
     del writer  # closes the file
     if not written:
-        raise InputError(f"The {what} layer '{source.sourceName()}' holds no polygons.")
+        raise InputError(
+            f"The {what} layer '{source.sourceName()}' holds no polygons; draw some, or check its filter and selection."
+        )
     return path
 
 

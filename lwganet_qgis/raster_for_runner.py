@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from math import inf
 from pathlib import Path
 from typing import Any, Optional
@@ -28,6 +27,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import Qt
 
 from ..model_runner.contract.errors import InputError
+from .layers import file_for
 
 MOST_EXPORTED_PIXELS = 250_000_000
 PICTURE_TYPES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
@@ -90,7 +90,7 @@ class RasterForRunner:
         if self.path is None:
             return self._export(folder, extent, resolution, transforms, feedback)
         if self.has_other_crs:
-            return _with_reference_system(self.path, self.crs, folder)
+            return _with_reference_system(self.path, self.name, self.crs, folder)
         return self.path
 
     def _export(
@@ -123,7 +123,7 @@ class RasterForRunner:
         pipe.set(provider)
         if self._renderer is not None:
             pipe.set(self._renderer)
-        path = str(_own_folder(folder) / "layer.tif")
+        path = file_for(self.name, ".tif", folder)
         writer = QgsRasterFileWriter(path)
         writer.setCreateOptions(EXPORT_OPTIONS)
         block_feedback = QgsRasterBlockFeedback()
@@ -133,11 +133,6 @@ class RasterForRunner:
             _refuse_half_written(path, self.name, outcome)
             _refuse_empty(path, self.name, self.is_picture)
         return path
-
-
-def _own_folder(folder: Path) -> Path:
-    """A new folder within another: two layers may need a file each."""
-    return Path(tempfile.mkdtemp(dir=folder))
 
 
 def _count_bands(layer: QgsRasterLayer) -> int:
@@ -159,9 +154,9 @@ def _openable_path(layer: QgsRasterLayer) -> Optional[str]:
     return os.path.abspath(path) if os.path.exists(path) else path
 
 
-def _with_reference_system(path: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
+def _with_reference_system(path: str, name: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
     """A virtual file that gives a raster the reference system that the user gave its layer."""
-    virtual = str(_own_folder(folder) / "layer.vrt")
+    virtual = file_for(name, ".vrt", folder)
     wkt = crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
     if gdal.Translate(virtual, path, format="VRT", outputSRS=wkt) is None:
         raise InputError(f"GDAL cannot open {path}.")

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from unicodedata import normalize
 
 from qgis.core import (
     QgsProcessingOutputHtml,
@@ -18,6 +19,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..lwganet_qgis.results_viewer import add_page
 from ..model_runner.contract.errors import InputError, ModelError
 from ..model_runner.contract.finetune_request import CHECK_FILE, REPORT_FILE, FinetuneRequest
 from ..model_runner.contract.model_card import DEFAULT_MODELS, TASKS, find_cards, read_card
@@ -250,7 +252,7 @@ class FinetuneModel(RunnerAlgorithm):
             init=init,
             network=values.text("NETWORK") or None,
             network_options=values.names("NETWORK_OPTIONS"),
-            backbone=values.text("BACKBONE") or None,
+            backbone=values.file_or_name("BACKBONE") or None,
             model_id=_model_id(values.text("MODEL_ID"), task, Path(values.text("DATA")), folder, resume),
             resolution=values.number("RESOLUTION"),
             bands=values.bands(),
@@ -281,8 +283,10 @@ class FinetuneModel(RunnerAlgorithm):
         if request.check or not folder.is_dir():
             return ""
         go_on = f"To go on, run this again with the folder {folder} and 'Go on with the training'."
-        if (folder / REPORT_FILE).is_file():  # QGIS puts reports of successful runs alone into the results viewer
-            go_on = f"The report so far is {folder / REPORT_FILE}. {go_on}"
+        page = folder / REPORT_FILE
+        if page.is_file():
+            add_page(self.icon(), "Report of a cancelled training", page)
+            go_on = f"The report so far is {page}. {go_on}"
         try:
             model = read_card(folder).id
         except ModelError:
@@ -349,6 +353,7 @@ def _model_id(chosen: str, task: str, data: Path, folder: Path, resume: bool) ->
             return own
     if chosen in taken:
         raise InputError(f"There is a model '{chosen}' already; choose another name, or remove it first.")
-    stem = NOT_IN_IDS.sub("-", data.name.lower())[:LONGEST_NAME].strip("-._") or "model"
+    plain = normalize("NFKD", data.name.casefold()).encode("ascii", "ignore").decode()  # u for ü, ss for ß
+    stem = NOT_IN_IDS.sub("-", plain)[:LONGEST_NAME].strip("-._") or "model"
     names = (f"{stem}-{task}{f'-{number}' if number > 1 else ''}" for number in count(1))
     return chosen or next(name for name in names if name not in taken)

@@ -30,7 +30,7 @@ class LoadTrainingData(RunnerAlgorithm):
     def initAlgorithm(self, configuration=None):
         for parameter in (
             explained(
-                QgsProcessingParameterFile("INPUT", "Dataset", QgsProcessingParameterFile.Behavior.Folder),
+                QgsProcessingParameterFile("DATA", "Dataset", QgsProcessingParameterFile.Behavior.Folder),
                 "A folder with a dataset of any of the four tasks, whose images have a georeference.",
             ),
             polygon_output("OUTPUT", "Labels", "One polygon for each object, connected area of a class or scene."),
@@ -44,7 +44,7 @@ class LoadTrainingData(RunnerAlgorithm):
         )
 
     def prepare(self, values):
-        self._folder = values.text("INPUT")
+        self._folder = values.text("DATA")
 
     def request(self, values, results, folder, feedback):
         chips = str(folder / "chips.gpkg") if results.is_wanted("CHIPS") else None

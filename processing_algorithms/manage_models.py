@@ -77,11 +77,13 @@ class ManageModels(Algorithm):
         values = ParameterReader(self, parameters, context)
         action, model = values.choice("ACTION"), values.text("MODEL")
         if action == IMPORT:
-            follow("import-model", ImportModelRequest(values.text("FILE"), model), feedback)
+            request = ImportModelRequest(values.text("FILE"), model)
         elif action == DOWNLOAD:
-            follow("download-model", DownloadModelRequest(model, values.flag("ACCEPT_LICENCE")), feedback)
+            request = DownloadModelRequest(model, values.flag("ACCEPT_LICENCE"))
         elif action == REMOVE:
-            follow("remove-model", RemoveModelRequest(model), feedback)
+            request = RemoveModelRequest(model)
+        if action != LIST:
+            follow(f"{action}-model", request, feedback, values.reword)
         cards = find_cards()
         for card in cards:
             feedback.pushInfo(one_line(card))

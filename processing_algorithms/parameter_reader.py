@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Optional
@@ -14,7 +15,10 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeatureSource,
     QgsProcessingFeedback,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterRasterLayer,
+    QgsProcessingUtils,
     QgsRasterLayer,
 )
 
@@ -23,6 +27,7 @@ from ..lwganet_qgis.raster_for_runner import RasterForRunner
 from ..model_runner.contract.errors import InputError, ModelError
 from ..model_runner.contract.model_card import ModelCard, find_cards
 from ..model_runner.contract.task_requests import Compute, Outlines, RasterSource, Tiling
+from .wording import Wording
 
 AUTHORITIES_OF_PROJ = ("EPSG", "ESRI", "IAU_2015", "IGNF", "NKG", "OGC")  # QGIS has others: USER and its plugins'
 NO_SOURCE = RasterSource("")  # until there is a file
@@ -31,17 +36,27 @@ NO_SOURCE = RasterSource("")  # until there is a file
 class ParameterReader:
     """The values that a user gave an algorithm, in the form that requests want.
 
-    Made on the main thread; everything but rasters may be asked for on any thread.
+    Made on the main thread; everything but rasters may be asked for on any thread. ``reword`` brings what the runner
+    says of them into the words of the form.
     """
 
     def __init__(self, algorithm: QgsProcessingAlgorithm, parameters: dict, context: QgsProcessingContext) -> None:
         self._algorithm = algorithm
         self._parameters = parameters
         self._context = context
+        self._wording = Wording(algorithm)
+        self.reword = self._wording.reword
 
     def text(self, name: str) -> str:
-        """A text without blanks around it."""
-        return self._algorithm.parameterAsString(self._parameters, name, self._context).strip()
+        """A text without blanks around it; of a file or folder its absolute path, as the runner works in another."""
+        text = self._algorithm.parameterAsString(self._parameters, name, self._context).strip()
+        is_path = isinstance(self._algorithm.parameterDefinition(name), QgsProcessingParameterFile)
+        return os.path.abspath(text) if is_path and os.path.exists(text) else text
+
+    def file_or_name(self, name: str) -> str:
+        """A text that is a name, or the absolute path of a file."""
+        text = self.text(name)
+        return os.path.abspath(text) if os.path.isfile(text) else text
 
     def is_given(self, name: str) -> bool:
         """Whether the user chose anything."""
@@ -121,13 +136,18 @@ class ParameterReader:
             InputError: there is such a file.
         """
         for definition in self._algorithm.parameterDefinitions():
+            if not isinstance(definition, (QgsProcessingParameterRasterLayer, QgsProcessingParameterMultipleLayers)):
+                continue
             given = self._parameters.get(definition.name())
-            if isinstance(definition, QgsProcessingParameterRasterLayer) and isinstance(given, str):
-                opened = self._algorithm.parameterAsRasterLayer(self._parameters, definition.name(), self._context)
-                if opened is None and Path(given).is_file():
+            for path in given if isinstance(given, (list, tuple)) else [given]:
+                if isinstance(path, str) and Path(path).is_file() and self._opened(path) is None:
                     raise InputError(
-                        f"The raster {given} cannot be opened: it is damaged, or it is no raster that GDAL can read."
+                        f"The raster {path} cannot be opened: it is damaged, or it is no raster that GDAL can read."
                     )
+
+    def _opened(self, path: str) -> Optional[QgsRasterLayer]:
+        """The raster layer of a file, or None if there is none."""
+        return QgsProcessingUtils.mapLayerFromString(path, self._context, True, QgsProcessingUtils.LayerHint.Raster)
 
     def raster(self, name: str) -> RasterForRunner:
         """The chosen raster layer; on the main thread only.
@@ -230,7 +250,10 @@ class ParameterReader:
             InputError: the layer cannot be made a file.
         """
         transforms, resolution = self._context.transformContext(), self.number("RESOLUTION")
-        return raster.file(folder, self._extent(raster.crs), resolution, transforms, feedback)
+        path = raster.file(folder, self._extent(raster.crs), resolution, transforms, feedback)
+        if path != raster.path:
+            self._wording.note_file(path, raster.name)
+        return path
 
     def polygons(self, name: str) -> Optional[QgsProcessingFeatureSource]:
         """The chosen layer of polygons, or None."""
@@ -247,7 +270,9 @@ class ParameterReader:
         source = self.polygons(name)
         if source is None:
             return None
-        return write_polygons(what, source, default_crs, folder, self._context.transformContext())
+        path = write_polygons(what, source, default_crs, folder, self._context.transformContext())
+        self._wording.note_file(path, source.sourceName())
+        return path
 
     def tiling(self) -> Tiling:
         """How the raster is cut."""

@@ -38,6 +38,7 @@ class Results:
         self._algorithm = algorithm
         self._parameters = parameters
         self._context = context
+        self._places: dict[str, str] = {}  # of rasters, as Processing knows them, by their absolute paths
 
     def refuse_bad_places(self, to_go_on_in: Collection[str] = ()) -> None:
         """Refuse, before hours of computing, files to write that cannot be.
@@ -66,7 +67,7 @@ class Results:
 
     def folder(self, name: str) -> str:
         """The folder that the runner shall write; to be asked once in a run, as ``raster_file``."""
-        return self._algorithm.parameterAsString(self._parameters, name, self._context)
+        return os.path.abspath(self._algorithm.parameterAsString(self._parameters, name, self._context))
 
     def raster_file(self, name: str) -> Optional[str]:
         """The GeoTIFF that the runner shall write, which it puts there whole or not at all; None if it is not wanted.
@@ -75,7 +76,10 @@ class Results:
         """
         if not self.is_wanted(name):
             return None
-        return self._algorithm.parameterAsOutputLayer(self._parameters, name, self._context)
+        place = self._algorithm.parameterAsOutputLayer(self._parameters, name, self._context)
+        path = os.path.abspath(place)  # the runner works in another folder
+        self._places[path] = place
+        return path
 
     def deliver_raster(self, finished: Finished, key: str, name: str, title: str, look: Look) -> str:
         """Style and title a raster that the runner wrote into place, and return the id of its layer.
@@ -83,7 +87,7 @@ class Results:
         The arguments are those of ``deliver_features``.
         """
         path = finished.outputs[key]
-        self._name_on_load(path, name, title, look)
+        self._name_on_load(self._places[path], name, title, look)
         keep_style(path, look)
         return path
 

@@ -63,7 +63,7 @@ class RunnerAlgorithm(Algorithm):
         raise NotImplementedError
 
     def what_is_left(self, request: Any) -> str:
-        """What a cancelled run has left, in words; nothing unless a child says otherwise."""
+        """What a cancelled run has left, in words; nothing unless a child says otherwise, and shows a page of it."""
         return ""
 
     def checkParameterValues(self, parameters, context):
@@ -74,21 +74,22 @@ class RunnerAlgorithm(Algorithm):
             if not fine:
                 return fine, text
             runner_python(settings.chosen_runner_python())
-            self._refuse_and_prepare(parameters, context)
+            self._refuse_and_prepare(values, Results(self, parameters, context))
         except RunnerError as error:
-            return False, str(error)
+            return False, values.reword(str(error))
         return True, ""
 
     def prepareAlgorithm(self, parameters, context, feedback):
+        values = ParameterReader(self, parameters, context)
         try:
-            self._refuse_and_prepare(parameters, context)
+            self._refuse_and_prepare(values, Results(self, parameters, context))
         except RunnerError as error:
-            raise QgsProcessingException(str(error)) from error
+            raise QgsProcessingException(values.reword(str(error))) from error
         return True
 
-    def _refuse_and_prepare(self, parameters, context):
-        Results(self, parameters, context).refuse_bad_places(self.FOLDERS_TO_GO_ON_IN)
-        self.prepare(ParameterReader(self, parameters, context))
+    def _refuse_and_prepare(self, values, results):
+        results.refuse_bad_places(self.FOLDERS_TO_GO_ON_IN)
+        self.prepare(values)
 
     def processAlgorithm(self, parameters, context, feedback):
         values, results = ParameterReader(self, parameters, context), Results(self, parameters, context)
@@ -96,7 +97,7 @@ class RunnerAlgorithm(Algorithm):
             with scratch_folder() as folder:
                 request = self.request(values, results, folder, feedback)
                 what_is_left = partial(self.what_is_left, request)
-                finished = follow(self.TASK, request, feedback, self.CANCEL_SECONDS, what_is_left)
+                finished = follow(self.TASK, request, feedback, values.reword, self.CANCEL_SECONDS, what_is_left)
                 with _kept_on_failure(finished, folder):
                     return {**numbers_for_models(finished), **self.deliver(finished, results)}
         except RunnerError as error:

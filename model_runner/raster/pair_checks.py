@@ -286,5 +286,5 @@ def _doubt_light(light: Light) -> str:
     )
     return (
         f"The light of the two dates is very different ({before} before; {after} after, on a scale to 255), which may "
-        "pass for change; try again with 'match colours'."
+        "pass for change unless colours are matched."
     )

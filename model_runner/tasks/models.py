@@ -58,7 +58,7 @@ def download_model(request: DownloadModelRequest, report: Report) -> Finished:
     if not request.accept_licence:
         raise InputError(
             f"The weights of {official.id} are under the licence {_licence(official.licence)}; if you accept it, "
-            "repeat with --accept-licence (in QGIS: tick 'I accept the licence')."
+            "repeat with --accept-licence."
         )
     with downloaded_checkpoint(official, report) as checkpoint:
         card, weights = convert_checkpoint(checkpoint, official.id)

@@ -252,7 +252,7 @@ def wrong(planes, squares, two_bands, no_zones):
         "zones": (
             "classify",
             {"ZONES": str(no_zones), "CELL_PIXELS": None},
-            "The zones layer 'no_zones' holds no polygons.",
+            "The zones layer 'no_zones' holds no polygons; draw some, or check its filter and selection.",
         ),
     }
 

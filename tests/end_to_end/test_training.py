@@ -5,10 +5,16 @@ import json
 import shutil
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pyogrio
 import pytest
+import rasterio
+import shapely
+from affine import Affine
 from PIL import Image
+
+FIELD = 64  # pixels
 
 
 def results_of(done):
@@ -63,6 +69,43 @@ def test_a_model_is_trained_measured_and_used(qgis_process, scenes, planes, home
     used = results_of(qgis_process("lwganet:classifyscenes", "--json", INPUT=planes, MODEL=results["MODEL"],
                                    CELL_PIXELS=96, OUTPUT=tmp_path / "scenes.gpkg"))  # fmt: skip
     assert used["COUNT"] == used["COUNT_DARK"] + used["COUNT_BRIGHT"] > 0
+
+
+@pytest.fixture
+def fields(tmp_path):
+    """An image of dark and bright fields with a name that is hard on programs, and the layer that tells them apart."""
+    image, labels = tmp_path / "Äcker im März.tif", tmp_path / "was wächst.gpkg"
+    generator = np.random.default_rng(0)
+    bright = np.add.outer(np.arange(5), np.arange(5)) % 2 == 1
+    levels = np.where(bright, 180, 40).repeat(FIELD, 0).repeat(FIELD, 1)
+    pixels = (levels + generator.integers(0, 40, (3, *levels.shape))).astype(np.uint8)
+    to_ground = Affine(0.5, 0, 500000, 0, -0.5, 4600000)
+    profile = {"width": levels.shape[1], "height": levels.shape[0], "count": 3, "dtype": "uint8"}
+    with rasterio.open(image, "w", driver="GTiff", crs="EPSG:32633", transform=to_ground, **profile) as raster:
+        raster.write(pixels)
+    corners = FIELD * np.argwhere(np.ones_like(bright))
+    polygons = [shapely.box(*(to_ground @ (x, y + FIELD)), *(to_ground @ (x + FIELD, y))) for y, x in corners]
+    names = {"Frucht": np.where(bright.ravel(), "Raps/Senf", "Brache")}
+    frame = geopandas.GeoDataFrame(names, geometry=polygons, crs="EPSG:32633").to_crs("EPSG:4326")
+    pyogrio.write_dataframe(frame, labels)
+    return str(image), str(labels)
+
+
+def test_a_model_of_the_modeler_exports_trains_and_measures(pyqgis, fields, home, tmp_path):
+    settings = {
+        "export": {"TASK": "classify", "CLASS_FIELD": "Frucht", "CHIP_SIZE": FIELD, "OVERLAP": 0},
+        "train": {"TASK": "classify", "MODEL_ID": "chained", "EPOCHS": 1, "SAMPLE_SIZE": 96, "DEVICE": "cpu"},
+        "measure": {"DEVICE": "cpu"},
+    }
+    folder = str(tmp_path / "evaluation")
+    told = pyqgis("train_in_model.py", *(json.dumps(each) for each in (*fields, folder, settings)))
+    steps = told["steps"]
+    assert steps["export"]["CHIPS"] == 25
+    assert steps["train"]["MODEL"] == "chained"
+    assert json.loads((home / "models" / "chained" / "card.json").read_text(encoding="utf-8"))["task"] == "classify"
+    assert steps["measure"]["TOP_1"] == steps["train"]["TOP_1"]
+    assert told["evaluation"] == folder
+    assert Path(steps["measure"]["REPORT"]) == tmp_path / "evaluation" / "report.html"
 
 
 def test_a_cancelled_training_leaves_its_best_model_and_goes_on(pyqgis, scenes, tmp_path):

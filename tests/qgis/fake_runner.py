@@ -5,7 +5,8 @@ The variable FAKE_RUNNER holds its faults, separated by commas: ``hang`` (never 
 ``slow`` (works until it is cancelled), ``tidy`` (when cancelled, takes two seconds to leave a model), ``child`` (starts
 another process), ``die`` and ``die-once`` (ends in the middle of a job), ``mute`` (never says hello), ``broken`` (ends
 before hello), ``old`` (another version), ``chatter`` (floods standard error), ``garbage`` (writes what is no message),
-``refuse`` and ``crash`` (answers Failed). Requests go to the file FAKE_RUNNER_LOG.
+``refuse`` and ``crash`` (answers Failed), ``unreadable`` (cannot read what a dataset is made of). Requests go to
+the file FAKE_RUNNER_LOG.
 """
 
 import json
@@ -106,6 +107,14 @@ def crs_of(path):
     return reference and reference.GetName()
 
 
+def count_of(path):
+    """The number of features in a file's first layer."""
+    from osgeo import ogr
+
+    vectors = ogr.Open(path)
+    return vectors.GetLayer(0).GetFeatureCount()
+
+
 def fields_of(path):
     """The names of the fields of a file's first layer."""
     from osgeo import ogr
@@ -128,6 +137,7 @@ def work(run):
                 "mask_bytes": mask and os.path.getsize(mask),
                 "mask_crs": mask and crs_of(mask),
                 "zones_fields": zones and fields_of(zones),
+                "labels_count": labels and count_of(labels),
                 "labels_fields": labels and fields_of(labels),
                 "area_crs": area and crs_of(area),
                 "reference_fields": reference and reference.endswith(".gpkg") and fields_of(reference),
@@ -200,6 +210,8 @@ def classify(job, request):
 
 
 def export_data(job, request):
+    if "unreadable" in FAULTS:
+        return Failed(job, "input", f"The label layer {request.labels} makes no sense.")
     folder = Path(request.output)
     folder.mkdir()
     (folder / "report.html").write_text("<html></html>", encoding="utf-8")
@@ -260,6 +272,9 @@ def finetune(job, request):
     folder = Path(request.output)
     if request.check:
         return Finished(job, {"check": str(folder / "check.json")}, {"images train": 12, "warnings": 1})
+    if "unreadable" in FAULTS:
+        say(Log(job, "info", "Go on with --resume."))
+        return Failed(job, "input", "a.tif is no image. Leave such images out by --skip-unreadable.")
     say(Progress(job, "training", 3, 90, None, 600.0, "epoch 2 of 30, loss 0.412"))
     leave_model(request)
     installed = str(user_models_folder() / request.model_id)

@@ -2,6 +2,7 @@
 """What holds for every algorithm, and the two that need no raster."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,34 @@ PLUGIN_FILES = [
     *(ROOT / "processing_algorithms").glob("*.py"),
     *(ROOT / "model_runner" / "contract").glob("*.py"),
 ]
+SWITCH = re.compile(r"(?<!\S)--[a-z-]*[a-z]")
+NOT_IN_QGIS = ("command_line.py", "__main__.py")  # what these say is read on a terminal alone
+
+
+def switches_in_messages():
+    """The switches of the command line that texts of the runner name, docstrings and style sheets left out."""
+    found = set()
+    for file in (ROOT / "model_runner").rglob("*.py"):
+        if file.name in NOT_IN_QGIS or file.parent.name == "reports":
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        comments = {each.value for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+        for each in ast.walk(tree):
+            if isinstance(each, ast.Constant) and isinstance(each.value, str) and each not in comments:
+                found.update(SWITCH.findall(each.value))
+    return found
 
 
 def algorithm_named(name):
     from qgis.core import QgsApplication
 
     return QgsApplication.processingRegistry().createAlgorithmById(f"lwganet:{name}")
+
+
+def wording_of(name):
+    from lwganet_qgis.processing_algorithms.wording import Wording
+
+    return Wording(algorithm_named(name))
 
 
 def run(name, **parameters):
@@ -71,6 +94,26 @@ def test_every_parameter_is_explained(name):
     assert algorithm.shortDescription()
     assert algorithm.group()
     assert not algorithm.icon().isNull()
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_the_runners_switches_are_called_by_the_labels_of_the_form():
+    training, models = wording_of("finetunemodel"), wording_of("managemodels")
+    text = training.reword("Choose a smaller --sample-size or network, or --resume in a--b/--c.tif.")
+    assert text == (
+        "Choose a smaller 'Size of a sample in pixels' or network, or 'Go on with the training in the folder below' "
+        "in a--b/--c.tif."
+    )
+    assert models.reword("repeat with --accept-licence.") == "repeat with 'I accept the licence'."
+    assert models.reword("There is no --such-switch.") == "There is no --such-switch."
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_every_switch_that_the_runner_names_has_a_label_in_a_form():
+    forms = [wording_of(name) for name in ("finetunemodel", "evaluatemodel", "managemodels")]
+    switches = switches_in_messages()
+    assert switches >= {"--resume", "--sample-size", "--accept-licence"}
+    assert {each for each in switches if all(form.reword(each) == each for form in forms)} == set()
 
 
 @pytest.mark.usefixtures("qgis", "models")

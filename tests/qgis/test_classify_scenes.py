@@ -26,12 +26,12 @@ def test_every_value_reaches_the_runner(scenes, fake_runner, size):
 def test_zones_are_handed_over_with_their_fields(scenes, fake_runner, polygon_layer):
     scenes(ZONES=polygon_layer("EPSG:32633", TRIANGLE, fields="&field=fid:integer&field=parcel:string(20)"))
     request = fake_runner.requests[0]
-    assert request["zones"].endswith("zones.gpkg")
+    assert request["zones"].endswith("fields.gpkg")
     assert request["zones_fields"] == ["fid", "parcel"]
 
 
 def test_zones_without_features_are_refused(scenes, polygon_layer):
-    assert scenes.failure(ZONES=polygon_layer("EPSG:32633")) == "The zones layer 'fields' holds no polygons."
+    assert "The zones layer 'fields' holds no polygons; draw" in scenes.failure(ZONES=polygon_layer("EPSG:32633"))
 
 
 def test_two_kinds_of_scenes_at_once_are_refused_early(scenes, polygon_layer):

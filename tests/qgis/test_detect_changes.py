@@ -69,11 +69,11 @@ def test_two_layers_that_are_no_files_are_exported_one_by_one(change, fake_runne
 
     for name, path in {"before": raster, "after": later}.items():
         gdal.Translate(f"/vsimem/{name}.tif", path)
-    layers = [QgsRasterLayer(f"/vsimem/{name}.tif", name, "gdal") for name in ("before", "after")]
+    layers = [QgsRasterLayer(f"/vsimem/{name}.tif", "5/2024 Süd", "gdal") for name in ("before", "after")]
     change(BEFORE=layers[0], AFTER=layers[1])
     request = fake_runner.requests[0]
-    assert request["before"]["path"].endswith("layer.tif")
-    assert request["after"].endswith("layer.tif")
+    assert request["before"]["path"].endswith("/5_2024 Süd.tif")
+    assert request["after"].endswith("/5_2024 Süd.tif")
     assert request["before"]["path"] != request["after"]
 
 

@@ -61,6 +61,21 @@ def test_a_new_model_is_offered_at_once_and_the_next_has_another_name(training, 
     assert training(OUTPUT="TEMPORARY_OUTPUT")["MODEL"] == "ships-2024-detect-2"
 
 
+def test_letters_that_no_name_may_hold_become_their_nearest(training, tmp_path):
+    dataset = tmp_path / "Größe & Ümläute"
+    dataset.mkdir()
+    assert training(DATA=str(dataset))["MODEL"] == "grosse-umlaute-detect"
+
+
+def test_paths_hold_where_the_runner_works_too(training, fake_runner, dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "backbone.pth").touch()
+    results = training(DATA="Ships 2024", BACKBONE="backbone.pth", OUTPUT="trained")
+    request = fake_runner.requests[0]
+    assert (request["data"], request["backbone"]) == (dataset, str(tmp_path / "backbone.pth"))
+    assert request["output"] == results["OUTPUT"] == str(tmp_path / "trained")
+
+
 def test_every_value_reaches_the_runner(training, fake_runner):
     training(
         TASK="classify", INIT="none", MODEL_ID="my-ships", EPOCHS=7, PATIENCE=0, BATCH_SIZE=4, LEARNING_RATE=0.001,
@@ -87,6 +102,7 @@ def test_the_course_is_told(training):
 
 def test_a_cancelled_training_may_take_its_time_and_tells_where_the_model_is(training, fake_runner, tmp_path):
     from lwganet_qgis.lwganet_qgis import follow
+    from processing.core.ProcessingResults import resultsList
     from qgis.core import QgsProcessingException
 
     fake_runner.have("slow", "tidy")
@@ -95,6 +111,7 @@ def test_a_cancelled_training_may_take_its_time_and_tells_where_the_model_is(tra
     text = str(caught.value)
     assert text.startswith("Cancelled. The best model so far is 'ships-2024-detect', which is in the toolbox.")
     assert f"The report so far is {tmp_path / 'training' / 'report.html'}. To go on" in text
+    assert resultsList.getResults()[-1].filename == str(tmp_path / "training" / "report.html")
     assert "ships-2024-detect" in choices("detectobjects", "MODEL")
     assert "or 'Go on with the training' to resume the one in it" in training.refusal()
     follow.end_runner()  # with its faults
@@ -120,6 +137,17 @@ def test_a_dataset_can_be_checked_alone_and_trained_on_in_the_same_folder(traini
     assert fake_runner.requests[0]["check"]
     assert results["OUTPUT"] == str(tmp_path / "training")
     assert training()["MODEL"] == "ships-2024-detect"
+
+
+def test_what_the_runner_says_of_its_switches_names_the_parameters_of_the_form(training, fake_runner):
+    from qgis.core import QgsProcessingException
+
+    fake_runner.have("unreadable")
+    feedback = Listener()
+    with pytest.raises(QgsProcessingException) as caught:
+        training(feedback)
+    assert str(caught.value) == "a.tif is no image. Leave such images out by 'Leave out images that cannot be read'."
+    assert "Go on with 'Go on with the training in the folder below'." in feedback.texts
 
 
 def test_wrong_input_is_refused_early(training, tmp_path):

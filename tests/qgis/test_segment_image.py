@@ -77,6 +77,15 @@ def test_loaded_results_are_named_and_styled(segmentation, project):
     assert edge.drawInsidePolygon()  # else neighbours would draw theirs over it
 
 
+def test_a_relative_path_holds_where_the_runner_works_too(segmentation, project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert segmentation(OUTPUT="classes.tif")["OUTPUT"] == str(tmp_path / "classes.tif")
+    assert (tmp_path / "classes.tif").is_file()
+    segmentation.loaded(OUTPUT="loaded.tif")
+    (layer,) = project.mapLayers().values()
+    assert [each.label for each in layer.renderer().classes()] == ["forest", "open water"]
+
+
 def test_files_bring_their_styles_and_the_record(segmentation, tmp_path, drawn):
     output, confidence, polygons = (str(tmp_path / name) for name in ("classes.tif", "sure.TIFF", "outlines.gpkg"))
     results = segmentation(OUTPUT=output, CONFIDENCE=confidence, POLYGONS=polygons)
@@ -191,7 +200,7 @@ def test_wrong_input_is_refused_early(segmentation, raster, tmp_path):
 
 
 def test_a_mask_without_features_is_refused(segmentation, polygon_layer):
-    assert segmentation.failure(MASK=polygon_layer("EPSG:32633")) == "The mask layer 'fields' holds no polygons."
+    assert "The mask layer 'fields' holds no polygons; draw" in segmentation.failure(MASK=polygon_layer("EPSG:32633"))
 
 
 def test_a_cancelled_run_leaves_nothing(segmentation, fake_runner, tmp_path, temporary_files):

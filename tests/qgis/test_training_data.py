@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from qgis.core import QgsProcessingException
 
 TRIANGLE = "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))"
 FIELDS = "&field=fid:integer&field=kind:string(20)"
@@ -68,6 +69,24 @@ def test_every_value_reaches_the_runner(export, fake_runner, raster, later, poly
     assert request["area_crs"] == "WGS 84"
 
 
+def test_polygons_that_cross_themselves_go_along(export, fake_runner, polygon_layer):
+    bow_tie = "POLYGON((500000 4599990, 500010 4600000, 500010 4599990, 500000 4600000, 500000 4599990))"
+    export(LABELS=polygon_layer("EPSG:32633", TRIANGLE, bow_tie))
+    assert fake_runner.requests[0]["labels_count"] == 2
+    assert Path(fake_runner.requests[0]["labels"]).name == "fields.gpkg"  # so do reports call the layer
+
+
+def test_layers_are_called_by_their_names_not_by_files_that_were_made_of_them(export, fake_runner):
+    fake_runner.have("unreadable")
+    with pytest.raises(QgsProcessingException, match=r"^The label layer 'fields' makes no sense\.$"):
+        export()
+
+
+def test_an_image_that_cannot_be_opened_is_named(export, tmp_path):
+    (tmp_path / "damaged.tif").write_bytes(b"II*")
+    assert f"The raster {tmp_path / 'damaged.tif'} cannot be" in export.refusal(INPUT=[str(tmp_path / "damaged.tif")])
+
+
 def test_wrong_input_is_refused_early(export, tmp_path):
     assert "a later raster for each earlier one; 0 later and 1 earlier" in export.refusal(TASK="change")
     assert "name it as the class field" in export.refusal(TASK="classify")
@@ -84,7 +103,7 @@ def test_labels_of_a_dataset_become_styled_layers(export, project, raster, tmp_p
     folder = tmp_path / "dataset"
     folder.mkdir()
     shutil.copy(raster, folder)
-    parameters = {"INPUT": str(folder), "OUTPUT": "memory:", "CHIPS": "memory:"}
+    parameters = {"DATA": str(folder), "OUTPUT": "memory:", "CHIPS": "memory:"}
     results = processing.runAndLoadResults("lwganet:loadtrainingdata", parameters)
     layers = {layer.name(): layer for layer in project.mapLayers().values()}
     assert sorted(layers) == ["Images of dataset", "Labels of dataset"]

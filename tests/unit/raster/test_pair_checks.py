@@ -120,7 +120,7 @@ def test_very_different_light_is_told_unless_it_will_be_matched(make_scene):
     image = scene(300, 400)
     before, after = make_scene("b.tif", image), make_scene("a.tif", image * 0.4 + 10)
     (warning,) = check(before, after).warnings
-    assert "match colours" in warning
+    assert "colours are matched" in warning
     assert check(before, after, is_matched=True).warnings == ()
 
 

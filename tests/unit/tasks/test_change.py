@@ -198,7 +198,7 @@ def test_matched_colours_hide_a_change_of_light(pair, make_raster, run):
     brighter = make_raster("brighter.tif", brighter, transform=GROUND)
     report = Lines()
     assert run(pair[0], brighter, report)[0].numbers["share_changed"] > 0.9
-    assert any("match colours" in warning for warning in report.warnings)
+    assert any("colours are matched" in warning for warning in report.warnings)
     assert run(pair[0], brighter, match_colours=True)[0].numbers["share_changed"] == 0
 
 
