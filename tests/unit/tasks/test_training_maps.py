@@ -123,6 +123,11 @@ def test_a_network_is_trained_goes_on_and_is_measured(request_of, tmp_path, task
     assert sum(metrics["confusion"][card.class_names[1]].values()) > 0
 
 
+@pytest.mark.parametrize("task", ["segment", "change"])
+def test_a_network_learns_from_single_images_of_the_smallest_size(request_of, task):
+    assert finetune(request_of(task, batch_size=1), Report()).numbers["best_epoch"] == 1
+
+
 def test_a_model_is_trained_further_with_another_option_if_its_weights_fit(request_of, tmp_path):
     finetune(request_of("segment"), Report())
     facts = {"init": "segment-model", "output": str(tmp_path / "finer")}
