@@ -144,7 +144,7 @@ def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> 
         "id": model_id,
         "title": model_id,
         "task": request.task,
-        "data_fingerprint": fingerprint(Path(request.data)),
+        "data_fingerprint": fingerprint(Path(request.data), Path(request.output)),
         "made_with": program_name(),
     }
     if request.init == SCRATCH:

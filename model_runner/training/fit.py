@@ -57,7 +57,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
         report: is told how far training is, and asked whether to stop.
 
     Raises:
-        InputError: the dataset cannot be used, or there is nothing to go on from.
+        InputError: the dataset cannot be used, or there is nothing to go on from, or that began with other data.
         OutOfMemory: not even one image at a time fits.
         Cancelled: the user asked to stop; the checkpoints remain.
     """
@@ -73,11 +73,11 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     report.log(
         "info", f"Training on {len(training)} images in samples of {side} pixels, validating on {len(validation)}."
     )
-    checkpoint = _checkpoint_to_resume(output, report) if request.resume else None
+    checkpoint = _checkpoint_to_resume(request, card, report) if request.resume else None
     if checkpoint is None:
         plan = make_plan(request, len(training), recipe.learning_rate, from_model)
     else:
-        plan = plan_of_resumed(request, len(training), checkpoint["plan"])
+        plan = plan_of_resumed(request, checkpoint["plan"])
     report.log("info", plan.in_words())
     checkpoints.begin(output)
     weights = np.ones(len(training))
@@ -106,9 +106,15 @@ def is_finished(output: Path) -> bool:
     return last is not None and last["course"]["finished"]
 
 
-def _checkpoint_to_resume(output: Path, report: Report) -> dict[str, Any] | None:
+def _checkpoint_to_resume(request: FinetuneRequest, card: ModelCard, report: Report) -> dict[str, Any] | None:
+    output = Path(request.output)
     checkpoint = checkpoints.load_checkpoint(output, checkpoints.LAST)
     if checkpoint is not None:
+        if checkpoint.get("data_fingerprint") != card.data_fingerprint:
+            raise InputError(
+                f"The images or labels in {request.data} are not those with which the training in {output} began; "
+                "bring the dataset back to what it was, or begin anew in another folder."
+            )
         report.log("info", f"Going on after step {checkpoint['course']['step']}.")
     elif checkpoints.has_begun(output):
         report.log("info", "The training had not come to a checkpoint; beginning anew.")

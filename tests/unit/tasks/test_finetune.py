@@ -84,7 +84,7 @@ def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
     assert "courts" in card.training_data
     assert card.made_with == program_name()
-    assert card.data_fingerprint == fingerprint(tmp_path / "courts")
+    assert card.data_fingerprint == fingerprint(tmp_path / "courts", tmp_path / "my courts")
     best = torch.load(tmp_path / "my courts" / "checkpoints" / "best.ckpt", weights_only=True)["network"]
     assert all(torch.equal(value, best[key]) for key, value in network.state_dict().items())
     assert lines.lines[0] == f"Training on 4 images in samples of {SIDE} pixels, validating on 2."
@@ -167,6 +167,23 @@ def test_an_interruption_is_a_cancellation(request_of):
 def test_resuming_needs_a_checkpoint(request_of):
     with pytest.raises(InputError, match=r"no checkpoint .*last\.ckpt.* leave --resume away"):
         finetune(request_of(resume=True), Report())
+
+
+def test_a_training_goes_on_with_its_own_data_alone(request_of, tmp_path):
+    output = tmp_path / "courts" / "model"
+    finetune(request_of(output=str(output)), Report())
+    (output / "model.safetensors").unlink()
+    label = tmp_path / "courts" / "val" / "labelTxt" / "1.txt"
+    content = label.read_text()
+    label.write_text(content.replace("court 0", "court 1"))
+    longer = request_of(output=str(output), epochs=2, resume=True, model_id="longer")
+    with pytest.raises(InputError, match=r"labels in .*courts are not those .* in .*model began; bring .* or begin"):
+        finetune(longer, Report())
+    label.write_text(content)
+    (tmp_path / "courts" / "val" / "images" / "1.png.aux.xml").write_text("<PAMDataset/>")  # somebody looked at it
+    lines = Lines()
+    finetune(longer, lines)
+    assert "Going on after step 2." in lines.lines
 
 
 def test_a_batch_must_be_filled(request_of):
