@@ -76,7 +76,7 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
         _keep_best_so_far(card, output, report)
         write_training_report(request, card, began, report)
         raise
-    card, installed = _deliver(card, fitted, output)
+    card, installed = _deliver(card, fitted, output, report)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
     numbers = {**figures, "best_epoch": fitted.epoch, "seconds": round(time.perf_counter() - began, 1)}
     page = write_training_report(request, card, began, report)
@@ -118,7 +118,7 @@ def _keep_best_so_far(card: ModelCard, output: Path, report: Report) -> None:
     if best is None:
         report.log("info", "Cancelled before the first validation: there is no model yet. Go on with --resume.")
         return
-    card, _ = _deliver(card, best, output)
+    card, _ = _deliver(card, best, output, report)
     name, figure = next(iter(best.metrics.items()))
     report.log(
         "info",
@@ -126,14 +126,18 @@ def _keep_best_so_far(card: ModelCard, output: Path, report: Report) -> None:
     )
 
 
-def _deliver(card: ModelCard, fitted: Fitted, output: Path) -> tuple[ModelCard, Path]:
+def _deliver(card: ModelCard, fitted: Fitted, output: Path, report: Report) -> tuple[ModelCard, Path]:
     """Write the model into the output folder and the store, in the place of what the same training left before."""
     if _is_of_this_training(card.id, output):
         remove_model(card.id)
     for name in (CARD_FILE, WEIGHTS_FILE):
         (output / name).unlink(missing_ok=True)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
-    card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
+    decisions = find_recipe(card.task, card.network).decisions(figures)
+    card = replace(card, **decisions, metrics={**figures, "measured on": "the dataset's validation images"})
+    if "threshold" in decisions:
+        f1 = f" (F1 {figures['F1']:.3f} on the validation images)" if "F1" in figures else ""
+        report.log("info", f"The threshold of {card.id} is {card.threshold:g}{f1}.")
     save_model(card, fitted.state, output)
     return install_folder(output)
 

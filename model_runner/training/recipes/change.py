@@ -60,7 +60,11 @@ class ChangeRecipe:
 
     def card_facts(self, sample_size: int) -> dict[str, Any]:
         """See ``Recipe``."""
-        return {"tile_size": sample_size, "overlap": sample_size // 4, "threshold": THRESHOLD}
+        return {"tile_size": sample_size, "overlap": sample_size // 4}
+
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """See ``Recipe``; at this threshold the figures were measured."""
+        return {"threshold": THRESHOLD}
 
     def sample_side(self, tile_size: int, longest_side: int) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""

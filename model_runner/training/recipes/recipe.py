@@ -54,6 +54,9 @@ class Recipe(Protocol):
     def card_facts(self, sample_size: int) -> dict[str, Any]:
         """What a model's card says of its use, when it has learnt from samples of this side."""
 
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """What a model's card says of what counts, for weights that reached these figures on the validation images."""
+
     def sample_side(self, tile_size: int, longest_side: int) -> int:
         """The side of the training samples in pixels, unless the user names another.
 

@@ -59,6 +59,10 @@ class SceneRecipe:
         """See ``Recipe``; a tile is a whole scene."""
         return {"tile_size": round(sample_size / SEEN_SHARE), "overlap": 0}
 
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """See ``Recipe``; the likeliest class is taken, however likely it is."""
+        return {}
+
     def sample_side(self, tile_size: int, longest_side: int) -> int:
         """See ``Recipe``; a scene of any size fills the sample."""
         return seen_side(tile_size)

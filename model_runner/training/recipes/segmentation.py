@@ -51,6 +51,10 @@ class SegmentationRecipe:
         """See ``Recipe``."""
         return {"tile_size": sample_size, "overlap": sample_size // 4}
 
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """See ``Recipe``; the likeliest class is taken, however likely it is."""
+        return {}
+
     def sample_side(self, tile_size: int, longest_side: int) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
         return min(tile_size, network_side(longest_side))

@@ -20,6 +20,8 @@ from model_runner.tasks.evaluate import evaluate
 from model_runner.tasks.finetune import finetune
 from model_runner.tasks.training_report import fingerprint
 from model_runner.training import fit
+from model_runner.training.datasets.objects import Sample
+from model_runner.training.recipes import find_recipe
 
 SIDE = 96
 SMALL_NETWORK = ("neck_channels=16", "rpn_channels=16", "head_channels=32", "proposals=64")
@@ -209,6 +211,39 @@ def test_further_training_keeps_what_is_known_of_a_class(request_of, tmp_path):
     assert old_card.classes[0].colour == card.classes[1].colour
 
 
+@pytest.mark.parametrize(
+    ("places", "scores", "threshold"),
+    [
+        ("A---", [0.8764, 0.7, 0.6, 0.5], 0.876),
+        ("A-B-", [0.9, 0.8, 0.6543, 0.5], 0.654),
+        ("-", [0.9], 0.3),
+        ("", [], 0.3),
+    ],
+)
+def test_the_threshold_is_where_f1_on_the_validation_images_is_highest(places, scores, threshold):
+    boxes = {"A": [50.0, 50, 30, 10, 0.3], "B": [90.0, 90, 30, 10, 0.3], "-": [300.0, 300, 30, 10, 0.3]}
+    labels = torch.zeros(4, dtype=torch.int64)
+    found = torch.tensor([boxes[place] for place in places]).reshape(-1, 5)
+    objects = Sample(torch.zeros(3, 0, 0), torch.tensor([boxes["A"], boxes["B"]]), labels[:2], labels[:2] > 0, "one")
+    recipe = find_recipe("detect", "oriented_rcnn_l0")
+    metric = recipe.metric(("court",))
+    metric.update(lambda images: [(found, torch.tensor(scores), labels[: len(scores)])], torch.zeros(1), [objects])
+    assert recipe.decisions(metric.compute()) == {"threshold": threshold, "merge_iou": 0.1}
+
+
+def test_what_the_first_model_takes_for_an_object_is_not_inherited(request_of, tmp_path):
+    finetune(request_of(), Report())
+    card, network = open_model("my-courts", "detect")
+    save_model(replace(card, id="strict", threshold=0.99, merge_iou=0.6), network.state_dict())
+    lines = Lines()
+    finetune(request_of(init="strict", output=str(tmp_path / "next")), lines)
+    after, _ = open_model("next", "detect")
+    own = find_recipe("detect", card.network).decisions(after.metrics)
+    assert {"threshold": after.threshold, "merge_iou": after.merge_iou} == own
+    assert after.threshold < 0.99
+    assert any(line.startswith(f"The threshold of next is {after.threshold:g}") for line in lines.lines)
+
+
 def test_frozen_stages_keep_their_weights_and_statistics(request_of, tmp_path):
     finetune(request_of(), Report())
     finetune(request_of(init="my-courts", output=str(tmp_path / "more"), frozen_stages=2, learning_rate=0.01), Report())
@@ -240,6 +275,9 @@ def test_evaluation_measures_a_model_as_it_is_used(request_of, tmp_path):
     assert metrics["classes"]["court"]["objects"] == 2
     assert metrics["mAP (area)"] == pytest.approx(trained.numbers["mAP50"], abs=1e-4)
     assert metrics["mAP (area)"] > 0.3
+    assert metrics["best threshold"] == pytest.approx(trained.numbers["best threshold"], abs=1e-3)
+    assert metrics["F1"] == pytest.approx(trained.numbers["F1"], abs=1e-4)
+    assert metrics["at the shown threshold"]["F1"] == metrics["F1"]  # it is the card's
     with pytest.raises(InputError, match="is there already"):
         evaluate(EvaluateRequest("detect", request.data, str(report), "my-courts"), Report())
     sure = tmp_path / "sure"

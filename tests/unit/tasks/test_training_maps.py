@@ -111,6 +111,7 @@ def test_a_network_is_trained_goes_on_and_is_measured(request_of, tmp_path, task
     assert any("Epoch 2 of 2" in line for line in lines.lines)
     card, _ = open_model("longer", task)
     assert (card.tile_size, card.overlap, card.network_options) == (96, 24, {})
+    assert card.threshold == {"segment": 0.3, "change": 0.5}[task]
     assert card.network == network or {"segment": "unetformer_l0", "change": "a2net_l0"}[task]
 
     report = EvaluateRequest(task, str(tmp_path / task), str(tmp_path / "report"), "longer")
