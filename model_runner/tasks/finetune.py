@@ -58,6 +58,7 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop; the best model so far is in both places if there is one, and a checkpoint
             is left for ``resume``.
+        KeyboardInterrupt: the process was asked to end; the same is left.
     """
     if request.check:
         return check_data(request, report)
@@ -72,7 +73,7 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
     card, network, from_model = _starting_point(request, model_id, report)
     try:
         fitted = fit(network, card, request, from_model, report)
-    except Cancelled:
+    except (Cancelled, KeyboardInterrupt):
         _keep_best_so_far(card, output, report)
         write_training_report(request, card, began, report)
         raise

@@ -5,6 +5,7 @@ import logging
 import warnings
 from contextlib import suppress
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.errors import Cancelled, InputError, UnreadableRaster
+from model_runner.errors import InputError, UnreadableRaster
 from model_runner.report import Report, TerminalReport
 from model_runner.training import checkpoints
 from model_runner.training.batches import weights_of_images
@@ -60,6 +61,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
         InputError: the dataset cannot be used, or there is nothing to go on from, or that began with other data.
         OutOfMemory: not even one image at a time fits.
         Cancelled: the user asked to stop; the checkpoints remain.
+        KeyboardInterrupt: the process was asked to end; the checkpoints remain.
     """
     _silence_lightning()
     recipe, output = find_recipe(request.task, card.network), Path(request.output)
@@ -89,8 +91,11 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     try:
         # as parts of a function Lightning does not look into them
         fabric.launch(partial(train, job=job, report=TerminalReport() if several else report))
-    except KeyboardInterrupt as interrupted:
-        raise Cancelled from interrupted
+    except KeyboardInterrupt:
+        if several:
+            for process in active_children():
+                process.terminate()
+        raise
     return best_so_far(output)
 
 
