@@ -68,8 +68,9 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     pixels = pixels_of(card, request.bands)
     side = request.sample_size
     if side is None:
-        longest = longest_side(recipe.training_images(Path(request.data)), pixels)
-        side = recipe.sample_side(card.tile_size, longest)
+        side = recipe.sample_side(
+            card.tile_size, lambda: longest_side(recipe.training_images(Path(request.data)), pixels)
+        )
     training = recipe.training_data(request, card.class_names, side, pixels)
     validation = recipe.validation_data(request, card.class_names, side, pixels)
     report.log(

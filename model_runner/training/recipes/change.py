@@ -66,9 +66,9 @@ class ChangeRecipe:
         """See ``Recipe``; at this threshold the figures were measured."""
         return {"threshold": THRESHOLD}
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
-        return min(tile_size, network_side(longest_side))
+        return min(tile_size, network_side(longest_side()))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``; they are always the same."""

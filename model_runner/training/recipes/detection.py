@@ -2,6 +2,7 @@
 """Oriented detection with Oriented R-CNN."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,9 @@ class DetectionRecipe:
         best = figures["best threshold"] if figures.get("F1") else THRESHOLD
         return {"threshold": math.floor(1000 * best) / 1000, "merge_iou": MERGE_IOU}
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
-        return min(tile_size, network_side(longest_side))
+        return min(tile_size, network_side(longest_side()))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Scene classification with LWGANet's own classifier."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +64,7 @@ class SceneRecipe:
         """See ``Recipe``; the likeliest class is taken, however likely it is."""
         return {}
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; a scene of any size fills the sample."""
         return seen_side(tile_size)
 

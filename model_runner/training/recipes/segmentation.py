@@ -2,6 +2,7 @@
 """Segmentation with UNetFormer."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,9 @@ class SegmentationRecipe:
         """See ``Recipe``; the likeliest class is taken, however likely it is."""
         return {}
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
-        return min(tile_size, network_side(longest_side))
+        return min(tile_size, network_side(longest_side()))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``."""
