@@ -15,6 +15,7 @@ from .parameters import (
     explained,
     how_to_compute,
     how_to_tile,
+    match_colours,
     mirrored_views,
     model_choice,
     model_pixels,
@@ -23,7 +24,6 @@ from .parameters import (
     polygon_output,
     raster_input,
     raster_output,
-    switch,
     where_to_look,
 )
 from .runner_algorithm import RunnerAlgorithm
@@ -57,12 +57,7 @@ class DetectChanges(RunnerAlgorithm):
             *how_to_compute("tiles"),
             mirrored_views(),
             model_pixels("the earlier image"),
-            switch(
-                "MATCH_COLOURS",
-                "Match the later image's colours",
-                "Brings the brightness and contrast of the later image's bands to the earlier one's, for images that "
-                "were taken in very different light or by different cameras.",
-            ),
+            match_colours(),
             *outline_settings(),
             raster_output("OUTPUT", "Changes", "A GeoTIFF: 0 unchanged, 1 changed."),
             raster_output(

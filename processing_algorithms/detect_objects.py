@@ -13,10 +13,10 @@ from ..model_runner.contract.task_requests import DetectRequest
 from .parameter_reader import NO_SOURCE
 from .parameters import (
     FLOAT,
-    advanced,
     explained,
     how_to_compute,
     how_to_tile,
+    largest_overlap,
     model_choice,
     optional_number,
     polygon_output,
@@ -52,15 +52,7 @@ class DetectObjects(RunnerAlgorithm):
             *where_to_look("INPUT"),
             *how_to_tile("the largest object, which is otherwise cut at the edge of a tile"),
             *how_to_compute("tiles"),
-            advanced(
-                explained(
-                    optional_number(
-                        "NMS_IOU", "Largest overlap of two objects, 0 to 1 (not set: the model's)", FLOAT, 0, 1
-                    ),
-                    "Of two boxes of a class that share more than this part of their common area (IoU), the one with "
-                    "the lower score is left out. Raise it where objects stand so close that some are missed.",
-                )
-            ),
+            largest_overlap(),
             polygon_output(
                 "OUTPUT",
                 "Detected objects",

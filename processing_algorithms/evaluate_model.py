@@ -31,6 +31,10 @@ from .parameters import (
     explained,
     extent_choice,
     how_to_compute,
+    how_to_tile,
+    largest_overlap,
+    match_colours,
+    mirrored_views,
     model_choice,
     optional_number,
     resolution_choice,
@@ -147,7 +151,17 @@ class EvaluateModel(RunnerAlgorithm):
                 "The bands of the dataset's images, or of the image (for change of both), that the model shall see, in "
                 "its order: those with which it was trained."
             ),
+            bands_by_number(
+                "The bands of the later image, where they are others (change).",
+                "AFTER_BANDS",
+                "Bands of the later image",
+                "the same ones",
+            ),
+            match_colours(),
+            mirrored_views(),
+            *how_to_tile("what one needs to tell a thing by; tiles are blended or merged there"),
             *how_to_compute("tiles"),
+            largest_overlap(),
             explained(
                 QgsProcessingParameterFolderDestination("OUTPUT", "Evaluation"),
                 "A folder that is new or empty. It gets the report, the figures and what is right and wrong where.",
@@ -189,13 +203,13 @@ class EvaluateModel(RunnerAlgorithm):
                 if on_dataset
                 else f"Choose the reference that labels the image '{self._raster.name}'."
             )
-        bands = values.bands()
+        bands, after_bands = values.bands(), values.bands("AFTER_BANDS")
         refusal = card.refuse_bands(len(bands)) if bands else None
         if refusal:
             raise InputError(refusal)
-        for raster in (self._raster, self._after):
+        for raster, chosen in ((self._raster, bands), (self._after, after_bands or bands)):
             if raster is not None:
-                values.check_raster(raster, card, bands)
+                values.check_raster(raster, card, chosen)
         self._wanted = EvaluateRequest(
             task=card.task,
             data=values.text("DATA"),
@@ -214,6 +228,11 @@ class EvaluateModel(RunnerAlgorithm):
             extent=values.extent_in(self._raster),
             area=UNTIL_THERE_ARE_FILES if values.is_given("AREA") else None,
             resolution=values.number("RESOLUTION"),
+            after_bands=after_bands,
+            match_colours=values.flag("MATCH_COLOURS"),
+            flips=values.flag("FLIPS"),
+            nms_iou=values.number("NMS_IOU"),
+            tiling=values.tiling(),
             compute=values.compute(),
         )
 

@@ -93,7 +93,7 @@ class ExportTrainingData(RunnerAlgorithm):
                 "The images are resampled to this resolution on the ground. The model will work at it.",
             ),
             extent_choice("The part of the images to use. Not set: all of them."),
-            bands_by_number("The bands that the model shall see, in its order.", "the first three"),
+            bands_by_number("The bands that the model shall see, in its order.", default="the first three"),
             share(
                 "VISIBLE",
                 "Smallest visible share of an object, 0 to 1",

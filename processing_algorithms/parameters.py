@@ -89,9 +89,11 @@ def bands_of(raster: str, name: str, label: str) -> QgsProcessingParameterDefini
     )
 
 
-def bands_by_number(help_text: str, default: str = "the first ones") -> QgsProcessingParameterDefinition:
+def bands_by_number(
+    help_text: str, name: str = "BANDS", label: str = "Bands", default: str = "the first ones"
+) -> QgsProcessingParameterDefinition:
     """An advanced text of numbers of bands, where no single layer tells which bands there are."""
-    text = QgsProcessingParameterString("BANDS", f"Bands, such as 4,3,2 (empty: {default})", optional=True)
+    text = QgsProcessingParameterString(name, f"{label}, such as 4,3,2 (empty: {default})", optional=True)
     return advanced(explained(text, help_text))
 
 
@@ -185,6 +187,27 @@ def mirrored_views() -> QgsProcessingParameterDefinition:
         "Average over four mirrored views",
         "Each tile is also computed mirrored left to right, top to bottom and both: a little better, four times as "
         "slow.",
+    )
+
+
+def match_colours() -> QgsProcessingParameterDefinition:
+    """Whether the later image's colours are brought to the earlier one's."""
+    return switch(
+        "MATCH_COLOURS",
+        "Match the later image's colours",
+        "Brings the brightness and contrast of the later image's bands to the earlier one's, for images that were "
+        "taken in very different light or by different cameras.",
+    )
+
+
+def largest_overlap() -> QgsProcessingParameterDefinition:
+    """From which overlap on two boxes are one object."""
+    return advanced(
+        explained(
+            optional_number("NMS_IOU", "Largest overlap of two objects, 0 to 1 (not set: the model's)", FLOAT, 0, 1),
+            "Of two boxes of a class that share more than this part of their common area (IoU), the one with the lower "
+            "score is left out. Raise it where objects stand so close that some are missed.",
+        )
     )
 
 

@@ -121,7 +121,9 @@ def _bare_loop(network: nn.Module, card: ModelCard, request: FinetuneRequest, si
     device, _ = resolve_device(request.device)
     network = network.to(device, memory_format=torch.channels_last).train()
     optimizer = recipe.optimizer(list(network.parameters()), recipe.learning_rate * SHARE_FROM_MODEL)
-    samples = recipe.training_data(request, card.class_names, recipe.sample_side(card.tile_size, card.tile_size))
+    samples = recipe.training_data(
+        request, card.class_names, recipe.sample_side(card.tile_size, lambda: card.tile_size)
+    )
     normalise = Learner(nn.Identity(), recipe, card).normalise
     batches = []
     for first in range(0, BATCHES * size, size):

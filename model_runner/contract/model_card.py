@@ -58,7 +58,7 @@ class ModelCard:
     ``mean`` and ``std`` are those of the training pixels on the scale 0 to 255, a value for each band.
     ``stretch_percentiles`` tells how rasters that are not 8 bit are brought to that scale;
     where ``stretch_limits`` has, for each band, the values that become 0 and 255, these are taken instead.
-    ``data_fingerprint`` is a SHA-256 over the files of the dataset that it learnt from last, ``made_with`` the program
+    ``data_fingerprint`` is a SHA-256 over the images and labels that it learnt from last, ``made_with`` the program
     and its version.
     """
 

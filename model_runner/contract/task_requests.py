@@ -186,15 +186,26 @@ class EvaluateRequest:
     extent: Optional[tuple[float, ...]] = option("xmin,ymin,xmax,ymax of the part of the raster to use", None)
     area: Optional[str] = option("file of polygons outside of which nothing counts", None)
     resolution: Optional[float] = option("ground resolution to work at, in metres per pixel", None)
+    after_bands: tuple[int, ...] = option(
+        "change: numbers of the later raster's bands (default: those of the earlier one)", ()
+    )
+    match_colours: bool = option("change: bring the later raster's brightness and contrast to the earlier one's", False)
+    flips: bool = option("segment and change: average over four mirrored views", False)
+    nms_iou: Optional[float] = option(
+        "detect: overlap above which two boxes are one object (default: the model's)", None
+    )
+    tiling: Tiling = field(default_factory=Tiling)
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
         """Bring lists from JSON back to tuples and check the values."""
         object.__setattr__(self, "bands", tuple(self.bands))
+        object.__setattr__(self, "after_bands", tuple(self.after_bands))
         if self.extent is not None:
             object.__setattr__(self, "extent", tuple(self.extent))
         refuse_unknown_task("Evaluation", self.task)
         refuse_band_numbers(self.bands)
+        refuse_band_numbers(self.after_bands)
         for name in ("after", "area", "extent", "resolution", "where", "reference_class"):
             refuse_unless(
                 self.reference is not None or getattr(self, name) is None,
@@ -204,6 +215,11 @@ class EvaluateRequest:
             (self.task == "change" and self.reference is not None) == (self.after is not None),
             "Change is measured between two rasters: name the earlier one as data and the later one as after.",
         )
+        refuse_unless(
+            self.after is not None or not (self.after_bands or self.match_colours),
+            "The later raster's bands and colours are for change between two rasters; name the later one as after.",
+        )
+        refuse_share("overlap (IoU) of detections", self.nms_iou)
         refuse_share("overlap (IoU)", self.iou)
         refuse_share("threshold", self.threshold)
 

@@ -24,6 +24,8 @@ from model_runner.reports.pictures import IGNORED
 from model_runner.training.datasets.images import Pixels, read_image
 from model_runner.training.pixel_statistics import pixels_of
 
+CARDS_TILING = Tiling()  # as the model's card says
+
 
 class MapFinder(NamedTuple):
     """How a model labels pixels.
@@ -37,22 +39,31 @@ class MapFinder(NamedTuple):
     decide: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def finds_classes(network: nn.Module, card: ModelCard, computer: Computer) -> MapFinder:
-    """A segmentation model, at the card's tile size."""
+def finds_classes(
+    network: nn.Module, card: ModelCard, computer: Computer, tiling: Tiling = CARDS_TILING, flips: bool = False
+) -> MapFinder:
+    """A segmentation model, with the user's wishes for tiles and mirrored views."""
 
     def find(images: list[RasterSource], pixels: WorkingPixels) -> None:
         (image,) = images
-        find_classes(image, network, card, computer, Tiling(), False, pixels.take, pixels.margin, Report())
+        find_classes(image, network, card, computer, tiling, flips, pixels.take, pixels.margin, Report())
 
     return MapFinder(find, likeliest_classes)
 
 
-def finds_changes(network: nn.Module, card: ModelCard, computer: Computer, threshold: float) -> MapFinder:
-    """A change model at the card's tile size, and the smallest probability that counts."""
+def finds_changes(
+    network: nn.Module,
+    card: ModelCard,
+    computer: Computer,
+    threshold: float,
+    tiling: Tiling = CARDS_TILING,
+    flips: bool = False,
+) -> MapFinder:
+    """A change model, the smallest probability that counts, and the user's wishes for tiles and mirrored views."""
 
     def find(images: list[RasterSource], pixels: WorkingPixels) -> None:
         pair = RasterPair(*images)  # pixel by pixel, as the labels are
-        find_changes(pair, network, card, computer, Tiling(), False, pixels.take, pixels.margin, Report())
+        find_changes(pair, network, card, computer, tiling, flips, pixels.take, pixels.margin, Report())
 
     return MapFinder(find, partial(likely_changes, threshold))
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from model_runner.metrics.detection import Overlaps, curve_of, judge, overlaps
+from model_runner.metrics.detection import Overlaps, curve_of, judge
 
 Method = Literal["voc07", "area"]
 LEVELS = 11
@@ -51,13 +51,7 @@ def average_precision(recall: Tensor, precision: Tensor, method: Method) -> floa
     return float(torch.cat((envelope, envelope.new_zeros(1)))[reached].sum() / LEVELS)
 
 
-def rotated_map(
-    detections: Sequence[tuple[Tensor, Tensor, Tensor]],
-    ground_truths: Sequence[tuple[Tensor, Tensor, Tensor]],
-    class_count: int,
-    iou: float = 0.5,
-    method: Method = "voc07",
-) -> RotatedMap:
+def average_precisions(images: Sequence[Overlaps], class_count: int, iou: float, method: Method) -> RotatedMap:
     """Mean average precision over classes.
 
     Within a class a detection is compared with the one object in its image that it overlaps most. If the IoU reaches
@@ -65,18 +59,11 @@ def rotated_map(
     overlap is too small, it is wrong. Where the object is difficult the detection does not count at all.
 
     Args:
-        detections: for each image boxes (n, 5), scores (n,) and class numbers (n,).
-        ground_truths: for each image boxes (m, 5), class numbers (m,) and which objects are difficult, bool (m,).
+        images: how the detections of each lie on its labelled objects.
         class_count: how many classes there are.
         iou: the least overlap of a right detection.
         method: see ``average_precision``.
     """
-    images = [overlaps(*found, *truth) for found, truth in zip(detections, ground_truths, strict=True)]
-    return average_precisions(images, class_count, iou, method)
-
-
-def average_precisions(images: Sequence[Overlaps], class_count: int, iou: float, method: Method) -> RotatedMap:
-    """As ``rotated_map``, from overlaps that are known already: of several IoUs each is cheap."""
     judged = [judge(image, iou) for image in images]
     counted = torch.cat([image.object_labels[~image.difficult] for image in images])
     counts = torch.bincount(counted, minlength=class_count).tolist()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model_runner.networks.fusing import fold_into_next, fold_into_previous
+from model_runner.networks.maps import LoneValueNorm
 
 # name: channels of the stem, blocks in each stage, activation
 SIZES = {
@@ -104,7 +105,7 @@ class MediumRangeAttention(nn.Module):
         self.V_att1 = _depthwise(channels, level)
         self.H_att2 = _depthwise(channels, upright)
         self.V_att2 = _depthwise(channels, level)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = LoneValueNorm(channels)  # of an image of 96 pixels the coarsest map is reduced to one
         self.fused_strips: nn.Conv2d | None = None
 
     def forward(self, x: Tensor) -> Tensor:

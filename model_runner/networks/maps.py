@@ -2,7 +2,7 @@
 """What the networks and their losses do with maps in common."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -19,3 +19,16 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 def enlarge(x: Tensor, factor: int) -> Tensor:
     """Images (n, c, h, w) interpolated to (n, c, factor * h, factor * w)."""
     return x if factor == 1 else resize(x, (factor * x.shape[-2], factor * x.shape[-1]))
+
+
+class LoneValueNorm(nn.BatchNorm2d):
+    """Batch normalisation that in training also takes a single pixel of a single image.
+
+    One value has no spread to be normalised by; the statistics of the training so far are taken, and left as they are.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) to the same."""
+        if self.training and x.numel() == self.num_features:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)

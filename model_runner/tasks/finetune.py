@@ -58,6 +58,7 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
         RunnerError: something the user can mend.
         Cancelled: the user asked to stop; the best model so far is in both places if there is one, and a checkpoint
             is left for ``resume``.
+        KeyboardInterrupt: the process was asked to end; the same is left.
     """
     if request.check:
         return check_data(request, report)
@@ -72,11 +73,11 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
     card, network, from_model = _starting_point(request, model_id, report)
     try:
         fitted = fit(network, card, request, from_model, report)
-    except Cancelled:
+    except (Cancelled, KeyboardInterrupt):
         _keep_best_so_far(card, output, report)
         write_training_report(request, card, began, report)
         raise
-    card, installed = _deliver(card, fitted, output)
+    card, installed = _deliver(card, fitted, output, report)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
     numbers = {**figures, "best_epoch": fitted.epoch, "seconds": round(time.perf_counter() - began, 1)}
     page = write_training_report(request, card, began, report)
@@ -118,7 +119,7 @@ def _keep_best_so_far(card: ModelCard, output: Path, report: Report) -> None:
     if best is None:
         report.log("info", "Cancelled before the first validation: there is no model yet. Go on with --resume.")
         return
-    card, _ = _deliver(card, best, output)
+    card, _ = _deliver(card, best, output, report)
     name, figure = next(iter(best.metrics.items()))
     report.log(
         "info",
@@ -126,14 +127,18 @@ def _keep_best_so_far(card: ModelCard, output: Path, report: Report) -> None:
     )
 
 
-def _deliver(card: ModelCard, fitted: Fitted, output: Path) -> tuple[ModelCard, Path]:
+def _deliver(card: ModelCard, fitted: Fitted, output: Path, report: Report) -> tuple[ModelCard, Path]:
     """Write the model into the output folder and the store, in the place of what the same training left before."""
     if _is_of_this_training(card.id, output):
         remove_model(card.id)
     for name in (CARD_FILE, WEIGHTS_FILE):
         (output / name).unlink(missing_ok=True)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
-    card = replace(card, metrics={**figures, "measured on": "the dataset's validation images"})
+    decisions = find_recipe(card.task, card.network).decisions(figures)
+    card = replace(card, **decisions, metrics={**figures, "measured on": "the dataset's validation images"})
+    if "threshold" in decisions:
+        f1 = f" (F1 {figures['F1']:.3f} on the validation images)" if "F1" in figures else ""
+        report.log("info", f"The threshold of {card.id} is {card.threshold:g}{f1}.")
     save_model(card, fitted.state, output)
     return install_folder(output)
 
@@ -144,7 +149,7 @@ def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> 
         "id": model_id,
         "title": model_id,
         "task": request.task,
-        "data_fingerprint": fingerprint(Path(request.data)),
+        "data_fingerprint": fingerprint(Path(request.data), Path(request.output)),
         "made_with": program_name(),
     }
     if request.init == SCRATCH:

@@ -23,21 +23,18 @@ from model_runner.raster.working_grid import WorkingGrid
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.report import Report
 from model_runner.rotated_boxes.geometry import corners
-from model_runner.training.datasets.coco import is_coco
-from model_runner.training.datasets.dota import is_dota
 from model_runner.training.datasets.images import opened
+from model_runner.training.datasets.layouts import dataset_splits, find_task
 from model_runner.training.datasets.maps import (
     IGNORED,
-    MASK_FOLDERS,
-    PAIR_FOLDERS,
     MapDataset,
     find_mask_classes,
     open_masks,
     open_pairs,
 )
-from model_runner.training.datasets.objects import ObjectDataset, find_class_names, object_splits
-from model_runner.training.datasets.scenes import SceneDataset, find_scene_classes, scene_splits
-from model_runner.training.datasets.splits import SPLITS, part_folder, present_splits
+from model_runner.training.datasets.objects import ObjectDataset, find_class_names
+from model_runner.training.datasets.scenes import SceneDataset, find_scene_classes
+from model_runner.training.datasets.splits import SPLITS
 
 WGS84 = pyproj.CRS.from_epsg(4326)
 
@@ -66,7 +63,8 @@ def load_data(request: LoadDataRequest, report: Report) -> Finished:
     folder = Path(request.data)
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; name a dataset folder.")
-    task, splits, read = _find_layout(folder)
+    task = find_task(folder)
+    splits, read = dataset_splits(folder, task), READERS[task]
     report.log("info", f"{folder} has the layout of {task}" + (f", in {', '.join(splits)}." if splits else "."))
     labels, chips, nowhere = [], [], 0
     for split in splits or ("",):
@@ -101,20 +99,6 @@ def load_data(request: LoadDataRequest, report: Report) -> Finished:
     report.log("info", f"{len(chips)} images, {len(found)} labels: {by_class or 'none'}.")
     numbers = {"images": len(chips), "labels": len(found), "without_georeference": nowhere}
     return Finished("", outputs, {**numbers, **{f"count_{name}": counts[name] for name in sorted(counts)}})
-
-
-Reader = Callable[[Path, str], Iterator[tuple[int, LabelledImage]]]
-
-
-def _find_layout(folder: Path) -> tuple[str, tuple[str, ...], Reader]:
-    """The task for which a dataset is laid out, its splits, none where it is not divided, and what reads one."""
-    parts = [folder, *(part_folder(folder, split) for split in SPLITS)]
-    for task, folders, read in (("segment", MASK_FOLDERS, _read_masks), ("change", PAIR_FOLDERS, _read_changes)):
-        if any((part / folders[0]).is_dir() and (part / folders[-1]).is_dir() for part in parts):
-            return task, present_splits(folder, folders[0]), read
-    if is_dota(folder) or is_coco(folder):
-        return "detect", object_splits(folder), _read_objects
-    return "classify", scene_splits(folder), _read_scenes
 
 
 def _read_objects(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage]]:
@@ -158,6 +142,15 @@ def _read_scenes(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage]
             whole = shapely.box(0, 0, raster.width, raster.height)
         classes = np.array([names[label]], dtype=object)
         yield len(samples), LabelledImage(path, np.array([whole]), classes, np.zeros(1, dtype=bool))
+
+
+# from a dataset and a split to the number of its images, and each of these
+READERS: dict[str, Callable[[Path, str], Iterator[tuple[int, LabelledImage]]]] = {
+    "detect": _read_objects,
+    "segment": _read_masks,
+    "change": _read_changes,
+    "classify": _read_scenes,
+}
 
 
 def _labels_of(image: LabelledImage, grid: WorkingGrid, name: str, split: str) -> geopandas.GeoDataFrame:

@@ -30,6 +30,7 @@ from model_runner.reports.examples import Example, show_examples
 from model_runner.reports.page import cards, facts, render_page, section, table
 from model_runner.reports.pictures import save_side_by_side
 from model_runner.training.checkpoints import LAST, load_checkpoint
+from model_runner.training.datasets.images import IMAGE_SUFFIXES
 from model_runner.training.datasets.maps import MapDataset, open_masks, open_pairs
 from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SceneDataset
@@ -41,6 +42,7 @@ EXAMPLES = "examples"
 SHOWN = 8  # validation images
 MOST_CURVES = 8
 LABELLED = {"detect": "objects", "segment": "pixels", "change": "pixels", "classify": "scenes"}
+DATA_SUFFIXES = {*IMAGE_SUFFIXES, ".txt", ".json"}
 BLOCK = 2**20  # bytes that are read at once
 
 
@@ -212,10 +214,20 @@ def _readable_labels(maps: MapDataset) -> Iterator[Tensor]:
             yield maps.read_labels(number).flatten()
 
 
-def fingerprint(folder: Path) -> str:
-    """SHA-256 over the names and the content of all files of a dataset; another order of reading changes nothing."""
+def fingerprint(folder: Path, output: Path) -> str:
+    """SHA-256 over the names and the content of a dataset's images and labels, in whatever order they are found.
+
+    Other files do not count, such as the statistics that GDAL lays beside an image at which somebody looked.
+
+    Args:
+        folder: of the dataset.
+        output: of the training, whose own files do not count where it lies in the dataset.
+    """
     whole = hashlib.sha256()
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    folder, output = folder.resolve(), output.resolve()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in DATA_SUFFIXES or path.is_relative_to(output) or not path.is_file():
+            continue
         content = hashlib.sha256()
         with path.open("rb") as stream:
             while block := stream.read(BLOCK):

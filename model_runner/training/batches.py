@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which images come in which step: a function of the seed and the step alone, so that any step can be the first."""
 
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -125,6 +126,7 @@ def training_loader(
         num_workers=workers,
         collate_fn=partial(_collate, collate, parts),
         pin_memory=pin_memory,
+        worker_init_fn=_end_in_silence,
     )
 
 
@@ -138,7 +140,17 @@ def validation_loader(
         batch_sampler=[own[start : start + size] for start in range(0, len(own), size)],
         num_workers=workers,
         collate_fn=partial(_collate, collate, 1),
+        worker_init_fn=_end_in_silence,
     )
+
+
+def _end_in_silence(worker: int) -> None:
+    """Let a loader's process, when it is asked to end, do so as after Ctrl+C.
+
+    Systems ask all processes of a training at once; one that was killed would be a fault in the eyes of the others,
+    which are about to keep the best model.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _collate(collate: Callable, parts: int, samples: list) -> Batch:

@@ -5,6 +5,7 @@ import logging
 import warnings
 from contextlib import suppress
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.errors import Cancelled, InputError, UnreadableRaster
+from model_runner.errors import InputError, UnreadableRaster
 from model_runner.report import Report, TerminalReport
 from model_runner.training import checkpoints
 from model_runner.training.batches import weights_of_images
@@ -57,27 +58,29 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
         report: is told how far training is, and asked whether to stop.
 
     Raises:
-        InputError: the dataset cannot be used, or there is nothing to go on from.
+        InputError: the dataset cannot be used, or there is nothing to go on from, or that began with other data.
         OutOfMemory: not even one image at a time fits.
         Cancelled: the user asked to stop; the checkpoints remain.
+        KeyboardInterrupt: the process was asked to end; the checkpoints remain.
     """
     _silence_lightning()
     recipe, output = find_recipe(request.task, card.network), Path(request.output)
     pixels = pixels_of(card, request.bands)
     side = request.sample_size
     if side is None:
-        longest = longest_side(recipe.training_images(Path(request.data)), pixels)
-        side = recipe.sample_side(card.tile_size, longest)
+        side = recipe.sample_side(
+            card.tile_size, lambda: longest_side(recipe.training_images(Path(request.data)), pixels)
+        )
     training = recipe.training_data(request, card.class_names, side, pixels)
     validation = recipe.validation_data(request, card.class_names, side, pixels)
     report.log(
         "info", f"Training on {len(training)} images in samples of {side} pixels, validating on {len(validation)}."
     )
-    checkpoint = _checkpoint_to_resume(output, report) if request.resume else None
+    checkpoint = _checkpoint_to_resume(request, card, report) if request.resume else None
     if checkpoint is None:
         plan = make_plan(request, len(training), recipe.learning_rate, from_model)
     else:
-        plan = plan_of_resumed(request, len(training), checkpoint["plan"])
+        plan = plan_of_resumed(request, checkpoint["plan"])
     report.log("info", plan.in_words())
     checkpoints.begin(output)
     weights = np.ones(len(training))
@@ -89,8 +92,11 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     try:
         # as parts of a function Lightning does not look into them
         fabric.launch(partial(train, job=job, report=TerminalReport() if several else report))
-    except KeyboardInterrupt as interrupted:
-        raise Cancelled from interrupted
+    except KeyboardInterrupt:
+        if several:
+            for process in active_children():
+                process.terminate()
+        raise
     return best_so_far(output)
 
 
@@ -106,9 +112,15 @@ def is_finished(output: Path) -> bool:
     return last is not None and last["course"]["finished"]
 
 
-def _checkpoint_to_resume(output: Path, report: Report) -> dict[str, Any] | None:
+def _checkpoint_to_resume(request: FinetuneRequest, card: ModelCard, report: Report) -> dict[str, Any] | None:
+    output = Path(request.output)
     checkpoint = checkpoints.load_checkpoint(output, checkpoints.LAST)
     if checkpoint is not None:
+        if checkpoint.get("data_fingerprint") != card.data_fingerprint:
+            raise InputError(
+                f"The images or labels in {request.data} are not those with which the training in {output} began; "
+                "bring the dataset back to what it was, or begin anew in another folder."
+            )
         report.log("info", f"Going on after step {checkpoint['course']['step']}.")
     elif checkpoints.has_begun(output):
         report.log("info", "The training had not come to a checkpoint; beginning anew.")

@@ -91,18 +91,13 @@ def make_plan(request: FinetuneRequest, images: int, learning_rate: float, from_
     )
 
 
-def plan_of_resumed(request: FinetuneRequest, images: int, plain: dict[str, Any]) -> Plan:
+def plan_of_resumed(request: FinetuneRequest, plain: dict[str, Any]) -> Plan:
     """The plan of a training that goes on: that of its checkpoint, with what the user chooses anew.
 
     Raises:
-        InputError: the dataset has changed.
+        InputError: the batch size is another.
     """
     plan = Plan(**plain)
-    if plan.images != images:
-        raise InputError(
-            f"The training began with {plan.images} training images and now there are {images}; bring the dataset "
-            "back to what it was, or begin anew in another folder."
-        )
     chosen = {
         name: getattr(request, name)
         for name in ("batch_size", "epochs", "learning_rate", "patience")

@@ -358,6 +358,7 @@ class _Training:
             self._events.write()
         if self._fabric.is_global_zero:
             content = {
+                "data_fingerprint": self._job.card.data_fingerprint,
                 "plan": asdict(self._plan),
                 "course": asdict(self._course),
                 "network": self._learner.network.state_dict(),

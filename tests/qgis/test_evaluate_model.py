@@ -34,6 +34,7 @@ def test_every_value_reaches_the_runner(evaluation, fake_runner, raster, later, 
         MODEL="change-demo-l0", SPLIT="test", INPUT=raster, AFTER=later, REFERENCE=reference, CLASS_FIELD="kind",
         AREA=area, EXTENT="500000,500020,4599990,4600000 [EPSG:32633]", RESOLUTION=0.6, THRESHOLD=0.4, IOU=0.7,
         BANDS="3,2,1", REFERENCE_CLASS="changed", BACKGROUND="unchanged", DEVICE="cpu", PRECISION="fp32", BATCH_SIZE=2,
+        AFTER_BANDS="1,2,3", MATCH_COLOURS=True, FLIPS=True, NMS_IOU=0.2, TILE_SIZE=512, OVERLAP=64,
     )  # fmt: skip
     request = fake_runner.requests[0]
     expected = {
@@ -41,6 +42,8 @@ def test_every_value_reaches_the_runner(evaluation, fake_runner, raster, later, 
         "bands": [3, 2, 1], "class_field": "kind", "extent": [500000, 4599990, 500020, 4600000], "resolution": 0.6,
         "threshold": 0.4, "iou": 0.7, "reference_class": "changed", "background": "unchanged",
         "compute": {"device": "cpu", "precision": "fp32", "batch_size": 2},
+        "after_bands": [1, 2, 3], "match_colours": True, "flips": True, "nms_iou": 0.2,
+        "tiling": {"tile_size": 512, "overlap": 64},
         "reference_fields": ["fid", "kind"], "area_crs": "WGS 84",
     }  # fmt: skip
     assert {name: request[name] for name in expected} == expected

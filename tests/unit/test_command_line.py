@@ -1,9 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from model_runner.command_line import COMMANDS, DONE, FAILED, WRONG_USE, add_options, main, request_from_options
+from model_runner.command_line import (
+    CANCELLED,
+    COMMANDS,
+    DONE,
+    FAILED,
+    WRONG_USE,
+    add_options,
+    main,
+    request_from_options,
+)
 from model_runner.contract.messages import Finished
 from model_runner.contract.task_requests import REQUESTS, Compute, DetectRequest, RasterSource, Tiling
 
@@ -86,6 +99,22 @@ def test_an_extent_may_begin_with_a_minus_sign(written, monkeypatch):
     monkeypatch.setattr("model_runner.command_line.find_task", lambda name: note)
     assert main(["detect", "a.tif", "--output", "boxes.gpkg", *written, "--threshold", "0.5"]) == DONE
     assert asked[0].source.extent == (-10, 5, 2.5, 6)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems end processes at once")
+def test_a_command_that_the_system_ends_is_cancelled():
+    with subprocess.Popen(
+        [sys.executable, "-m", "model_runner", "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        assert "Hello" in process.stdout.readline()
+        process.terminate()
+        process.wait()
+        assert (process.returncode, process.stderr.read()) == (CANCELLED, "Cancelled.\n")
 
 
 def test_an_internal_error_is_status_1_without_traceback(capsys, monkeypatch):

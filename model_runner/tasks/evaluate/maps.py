@@ -38,7 +38,8 @@ def measure_segmentation(
     reader = ImageReader(card, request.bands)
     samples = open_masks(Path(request.data), request.split, card.class_names, reader.pixels)
     tally = MapTally(card, background_of(request, card), Gallery())
-    _look_at_all(samples, finds_classes(network, card, computer), reader, tally, folder, report)
+    finder = finds_classes(network, card, computer, request.tiling, request.flips)
+    _look_at_all(samples, finder, reader, tally, folder, report)
     return measured_segmentation(tally, card, {"images": len(samples)}, {"outcomes": OUTCOMES_FOLDER})
 
 
@@ -55,7 +56,8 @@ def measure_change(
     reader = ImageReader(card, request.bands)
     samples = open_pairs(Path(request.data), request.split, reader.pixels)
     tally = MapTally(card, card.background, Gallery())
-    _look_at_all(samples, finds_changes(network, card, computer, threshold), reader, tally, folder, report)
+    finder = finds_changes(network, card, computer, threshold, request.tiling, request.flips)
+    _look_at_all(samples, finder, reader, tally, folder, report)
     facts = {"images": len(samples), "threshold": threshold}
     return measured_change(tally, card, facts, {"outcomes": OUTCOMES_FOLDER})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from model_runner.contract.model_card import ModelCard
-from model_runner.contract.task_requests import EvaluateRequest, Tiling
+from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.evaluation.images import ImageReader
 from model_runner.evaluation.measured import Measured
 from model_runner.evaluation.objects import ObjectTally, Truth
@@ -40,9 +40,9 @@ def measure_objects(
     for number, path in enumerate(samples.paths):
         report.check_cancelled()
         report.progress("images", number, len(samples))
-        collector = DetectionCollector(lowest, card.merge_iou)
+        collector = collector_of(request, card)
         with reader.open(path) as source:
-            found, _ = find_objects(source, network, card, computer, Tiling(), collector, Report())
+            found, _ = find_objects(source, network, card, computer, request.tiling, collector, Report())
         truth = Truth(*samples.labelled_objects(number))
         errors = tally.add(path.name, found, truth, source.grid)
         tally.offer(path.name, partial(reader.picture, path), found, truth, errors)
@@ -53,6 +53,13 @@ def measure_objects(
 def thresholds(request: EvaluateRequest, card: ModelCard) -> tuple[float, float]:
     """The smallest score that counts, and that from which detections are shown."""
     return (LOWEST_SCORE, card.threshold) if request.threshold is None else (request.threshold,) * 2
+
+
+def collector_of(request: EvaluateRequest, card: ModelCard) -> DetectionCollector:
+    """What takes the detections that count."""
+    return DetectionCollector(
+        thresholds(request, card)[0], card.merge_iou if request.nms_iou is None else request.nms_iou
+    )
 
 
 def measured_objects(tally: ObjectTally, lowest: float, folder: Path) -> Measured:

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from torch import Tensor, nn
 
 from model_runner.contract.model_card import ModelCard
-from model_runner.contract.task_requests import ChangeRequest, EvaluateRequest, Tiling
+from model_runner.contract.task_requests import ChangeRequest, EvaluateRequest
 from model_runner.contract.task_requests import RasterSource as SourceRequest
 from model_runner.errors import InputError
 from model_runner.evaluation.maps import OUTCOME_NUMBERS, MapTally
@@ -26,7 +26,7 @@ from model_runner.features import write_vector, zones_to_frame
 from model_runner.inference.changing import find_changes, likely_changes
 from model_runner.inference.computing import Computer
 from model_runner.inference.detecting import find_objects
-from model_runner.inference.detections import DetectionCollector, Detections
+from model_runner.inference.detections import Detections
 from model_runner.inference.opening import open_at, open_for_model, open_pair_for_model
 from model_runner.inference.placing import WorkingPixels
 from model_runner.inference.scenes import RasterScenes, classify_scenes, warn_of_scale
@@ -42,7 +42,7 @@ from model_runner.reports.examples import Gallery
 from model_runner.rotated_boxes.geometry import minimum_area_boxes
 from model_runner.tasks.class_maps import Decide
 from model_runner.tasks.evaluate.maps import measured_change, measured_segmentation
-from model_runner.tasks.evaluate.objects import LAYER, measured_objects, thresholds
+from model_runner.tasks.evaluate.objects import LAYER, collector_of, measured_objects, thresholds
 from model_runner.tasks.evaluate.scenes import measured_scenes
 
 WINDOW = 512  # side, in working pixels, of what is compared and shown at once
@@ -63,8 +63,8 @@ def measure_raster_objects(
     lowest, shown = thresholds(request, card)
     with open_for_model(_source(request), card, report) as source:
         labelled = read_labelled(request, card, source.grid)
-        collector = DetectionCollector(lowest, card.merge_iou)
-        found, _ = find_objects(source, network, card, computer, Tiling(), collector, report)
+        collector = collector_of(request, card)
+        found, _ = find_objects(source, network, card, computer, request.tiling, collector, report)
         boxes = _smallest_boxes(labelled.polygons)
         windows = _windows(source.grid)
         counts = _centres_with_data(source, boxes, windows)
@@ -93,7 +93,9 @@ def measure_raster_segmentation(
     with open_for_model(_source(request), card, report) as source:
         with _writing_found(folder, source.grid, card, report) as written:
             pixels = WorkingPixels(partial(_write, written, likeliest_classes))
-            find_classes(source, network, card, computer, Tiling(), False, pixels.take, pixels.margin, report)
+            find_classes(
+                source, network, card, computer, request.tiling, request.flips, pixels.take, pixels.margin, report
+            )
         tally = _compare(request, card, source.grid, folder, lambda tile: [_shown(source.read(tile))], report)
     return measured_segmentation(tally, card, {}, {"found": FOUND, "outcomes": OUTCOMES})
 
@@ -108,11 +110,20 @@ def measure_raster_change(
         Cancelled: the user asked to stop.
     """
     threshold = card.threshold if request.threshold is None else request.threshold
-    wanted = ChangeRequest(_source(request), request.after, str(folder / FOUND), request.model)
+    wanted = ChangeRequest(
+        _source(request),
+        request.after,
+        str(folder / FOUND),
+        request.model,
+        request.after_bands,
+        match_colours=request.match_colours,
+    )
     with open_pair_for_model(wanted, card, report) as (pair, _):
         with _writing_found(folder, pair.grid, card, report) as written:
             pixels = WorkingPixels(partial(_write, written, partial(likely_changes, threshold)))
-            find_changes(pair, network, card, computer, Tiling(), False, pixels.take, pixels.margin, report)
+            find_changes(
+                pair, network, card, computer, request.tiling, request.flips, pixels.take, pixels.margin, report
+            )
         tally = _compare(request, card, pair.grid, folder, lambda tile: _both_dates(pair.read(tile)), report)
     return measured_change(tally, card, {"threshold": threshold}, {"found": FOUND, "outcomes": OUTCOMES})
 

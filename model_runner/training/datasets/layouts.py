@@ -1,22 +1,42 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""For which task the folders of a dataset are laid out."""
+"""For which task the folders of a dataset are laid out, and in which parts."""
 
 from pathlib import Path
 
 from model_runner.training.datasets.coco import is_coco
 from model_runner.training.datasets.dota import is_dota
 from model_runner.training.datasets.maps import MASK_FOLDERS, PAIR_FOLDERS
-from model_runner.training.datasets.splits import SPLITS, part_folder
+from model_runner.training.datasets.objects import object_splits
+from model_runner.training.datasets.scenes import scene_splits
+from model_runner.training.datasets.splits import SPLITS, part_folder, present_splits
+
+
+def find_task(folder: Path) -> str:
+    """The task for which a dataset is laid out; folders that tell nothing hold scenes."""
+    return next(iter(_told_tasks(folder)), "detect" if is_coco(folder) else "classify")
 
 
 def find_other_tasks(folder: Path, task: str) -> tuple[str, ...]:
     """The tasks for which a dataset is laid out, where it is not for this one; none where its folders may be scenes."""
+    told = _told_tasks(folder)
+    return () if task in told or (task == "detect" and is_coco(folder)) else told
+
+
+def dataset_splits(folder: Path, task: str) -> tuple[str, ...]:
+    """The splits that a dataset for a task has; none where it is not divided."""
+    if task == "detect":
+        return object_splits(folder)
+    if task == "classify":
+        return scene_splits(folder)
+    return present_splits(folder, (MASK_FOLDERS if task == "segment" else PAIR_FOLDERS)[0])
+
+
+def _told_tasks(folder: Path) -> tuple[str, ...]:
+    """The tasks whose folders a dataset has, itself or in a split; JSON files and folders of images tell too little."""
     roots = (folder, *(part_folder(folder, split) for split in SPLITS))
 
     def holds(names: tuple[str, ...]) -> bool:
         return any(all((root / name).is_dir() for name in names) for root in roots)
 
-    found = {"detect": is_dota(folder), "segment": holds(MASK_FOLDERS), "change": holds(PAIR_FOLDERS)}
-    if found.get(task) or (task == "detect" and is_coco(folder)):
-        return ()
-    return tuple(other for other, is_there in found.items() if is_there)
+    found = {"segment": holds(MASK_FOLDERS), "change": holds(PAIR_FOLDERS), "detect": is_dota(folder)}
+    return tuple(task for task, is_there in found.items() if is_there)

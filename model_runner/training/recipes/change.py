@@ -60,11 +60,15 @@ class ChangeRecipe:
 
     def card_facts(self, sample_size: int) -> dict[str, Any]:
         """See ``Recipe``."""
-        return {"tile_size": sample_size, "overlap": sample_size // 4, "threshold": THRESHOLD}
+        return {"tile_size": sample_size, "overlap": sample_size // 4}
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """See ``Recipe``; at this threshold the figures were measured."""
+        return {"threshold": THRESHOLD}
+
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
-        return min(tile_size, network_side(longest_side))
+        return min(tile_size, network_side(longest_side()))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``; they are always the same."""

@@ -2,6 +2,7 @@
 """Oriented detection with Oriented R-CNN."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from torch.optim import AdamW, Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.metrics.rotated_map import rotated_map
+from model_runner.metrics.detection import curve_of, judge, overlaps
+from model_runner.metrics.rotated_map import average_precisions
 from model_runner.training.augmentation.affine import mean_colour, network_side, place_on_common_canvas
 from model_runner.training.augmentation.objects import ObjectAugmentation, alter_objects
 from model_runner.training.augmentation.samples import AlteredSamples
@@ -22,6 +24,9 @@ from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regio
 from model_runner.training.schedules import staircase, warm_up
 
 SCALE = (0.75, 1.33)
+IOU = 0.5  # from which a detection is right
+THRESHOLD = 0.3  # of a model that has found nothing yet
+MERGE_IOU = 0.1  # at which the network joins boxes while it is measured
 WEIGHT_DECAY = 0.05
 WARM_UP_STEPS, WARM_UP_START = 500, 1 / 3
 
@@ -47,9 +52,14 @@ class DetectionRecipe:
         """See ``Recipe``; a detector may look at larger tiles than it has learnt from."""
         return {}
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """See ``Recipe``; the threshold is the score from which F1 was highest."""
+        best = figures["best threshold"] if figures.get("F1") else THRESHOLD
+        return {"threshold": math.floor(1000 * best) / 1000, "merge_iou": MERGE_IOU}
+
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
-        return min(tile_size, network_side(longest_side))
+        return min(tile_size, network_side(longest_side()))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``."""
@@ -91,7 +101,7 @@ class DetectionRecipe:
 
 
 class DetectionMetric:
-    """Rotated mAP at IoU 0.5, by the area under the curve."""
+    """Rotated mAP at IoU 0.5, by the area under the curve, and the score from which F1 is highest."""
 
     def __init__(self, class_names: tuple[str, ...]) -> None:
         self._class_names = class_names
@@ -104,12 +114,15 @@ class DetectionMetric:
             self.seen[target.name] = detections, (target.boxes.cpu(), target.labels.cpu(), target.difficult.cpu())
 
     def compute(self) -> dict[str, float]:
-        """mAP50 and the average precision of each class that the images show."""
-        found, truth = zip(*self.seen.values(), strict=True)
-        result = rotated_map(found, truth, len(self._class_names), iou=0.5, method="area")
+        """mAP50, the best F1 and its threshold, and the average precision of each class that the images show."""
+        images = [overlaps(*found, *truth) for found, truth in self.seen.values()]
+        result = average_precisions(images, len(self._class_names), IOU, "area")
+        curve = curve_of(images, [judge(image, IOU) for image in images])
+        best = curve.best_threshold()
+        of_all = {} if math.isnan(best) else {"F1": curve.at(best)[2], "best threshold": best}
         by_class = {
             f"AP50 {name}": ap
             for name, ap in zip(self._class_names, result.per_class, strict=True)
             if not math.isnan(ap)
         }
-        return {"mAP50": result.mean, **by_class}
+        return {"mAP50": result.mean, **of_all, **by_class}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What distinguishes the tasks in training: their data, their losses and what is measured."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,12 +55,15 @@ class Recipe(Protocol):
     def card_facts(self, sample_size: int) -> dict[str, Any]:
         """What a model's card says of its use, when it has learnt from samples of this side."""
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """What a model's card says of what counts, for weights that reached these figures on the validation images."""
+
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """The side of the training samples in pixels, unless the user names another.
 
         Args:
             tile_size: the model's, in pixels.
-            longest_side: of all training images, in pixels.
+            longest_side: looks for that of all training images, in pixels, which takes a while.
         """
 
     def classes(self, folder: Path) -> dict[str, str]:

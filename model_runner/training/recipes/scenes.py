@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Scene classification with LWGANet's own classifier."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +60,11 @@ class SceneRecipe:
         """See ``Recipe``; a tile is a whole scene."""
         return {"tile_size": round(sample_size / SEEN_SHARE), "overlap": 0}
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """See ``Recipe``; the likeliest class is taken, however likely it is."""
+        return {}
+
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; a scene of any size fills the sample."""
         return seen_side(tile_size)
 

@@ -2,6 +2,7 @@
 """Segmentation with UNetFormer."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,13 @@ class SegmentationRecipe:
         """See ``Recipe``."""
         return {"tile_size": sample_size, "overlap": sample_size // 4}
 
-    def sample_side(self, tile_size: int, longest_side: int) -> int:
+    def decisions(self, figures: dict[str, float]) -> dict[str, float]:
+        """See ``Recipe``; the likeliest class is taken, however likely it is."""
+        return {}
+
+    def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
-        return min(tile_size, network_side(longest_side))
+        return min(tile_size, network_side(longest_side()))
 
     def classes(self, folder: Path) -> dict[str, str]:
         """See ``Recipe``."""

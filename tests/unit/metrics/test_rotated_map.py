@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_runner.metrics.rotated_map import average_precision, rotated_map
+from model_runner.metrics.detection import overlaps
+from model_runner.metrics.rotated_map import average_precision, average_precisions
 from model_runner.rotated_boxes.overlap import pairwise_iou
 
 RESULTS = json.loads((Path(__file__).parents[2] / "data/ops/dota_map.json").read_text(encoding="utf-8"))["results"]
@@ -24,6 +25,11 @@ def found(boxes, scores, labels=None):
 def truth(boxes, labels=None, difficult=None):
     labels = torch.zeros(len(boxes), dtype=torch.int64) if labels is None else torch.tensor(labels)
     return boxes, labels, torch.zeros(len(boxes), dtype=torch.bool) if difficult is None else torch.tensor(difficult)
+
+
+def rotated_map(detections, ground_truths, class_count, iou=0.5, method="voc07"):
+    images = [overlaps(*found, *truth) for found, truth in zip(detections, ground_truths, strict=True)]
+    return average_precisions(images, class_count, iou, method)
 
 
 @pytest.fixture(scope="module")

@@ -120,5 +120,25 @@ def test_dropped_paths_leave_the_input_and_only_in_training():
     assert not torch.equal(network(image)[3], network(image)[3])
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "dates"),
+    [
+        ("classifier_l0", {"num_classes": 2}, 1),
+        ("unetformer_l0", {"num_classes": 2}, 1),
+        ("a2net_l0", {}, 2),
+        ("clafa_l0", {}, 2),
+    ],
+)
+def test_a_single_image_of_the_smallest_size_can_be_learnt_from(name, options, dates):
+    torch.manual_seed(0)
+    network = build_network(name, **options).train()
+    answer = network(*(torch.randn(1, 3, 96, 96) for _ in range(dates)))
+    sum(each.square().mean() for each in ([answer] if isinstance(answer, torch.Tensor) else answer)).backward()
+    trunk = getattr(network, "backbone", network)
+    strips = trunk.stages[6].blocks[0].MRA
+    assert strips.H_att1.weight.grad.abs().sum() > 0
+    assert torch.equal(strips.norm.running_var, torch.ones(64))  # one value has no spread
+
+
 def test_four_bands_are_possible():
     assert build_network("classifier_l0", num_classes=2, in_channels=4)(torch.zeros(2, 4, 96, 96)).shape == (2, 2)

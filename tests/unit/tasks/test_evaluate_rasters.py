@@ -144,6 +144,14 @@ def test_changes_are_compared_with_polygons(tmp_path, model):
     changes = write_layer(tmp_path / "changes.gpkg", [ground(30, 20, 90, 60)])
     _, metrics = measured("change", before, changes, tmp_path / "report", after=after)
     assert metrics["F1"] == metrics["IoU"] == 1
+    with rasterio.open(after, "r+") as turned:
+        turned.write(np.where(turned.read() > 100, 20, turned.read())[:2], (1, 2))  # only the third band shows it
+    model("change", ("unchanged", "changed"), lambda before, after: (after - before).abs()[:, :1] - 1)
+    for name, bands, f1 in (("usual", (), 0), ("turned", (3, 2, 1), 1)):
+        _, metrics = measured("change", before, changes, tmp_path / name, after=after, after_bands=bands)
+        assert metrics["F1"] == f1
+    with pytest.raises(InputError, match="The later raster's bands and colours are for change between two rasters"):
+        EvaluateRequest("change", "data", str(tmp_path / "other"), "known", after_bands=(3, 2, 1))
     with pytest.raises(InputError, match="name the earlier one as data and the later one as after"):
         EvaluateRequest("change", before, str(tmp_path / "other"), "known", reference=changes)
 

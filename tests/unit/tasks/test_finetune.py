@@ -20,6 +20,8 @@ from model_runner.tasks.evaluate import evaluate
 from model_runner.tasks.finetune import finetune
 from model_runner.tasks.training_report import fingerprint
 from model_runner.training import fit
+from model_runner.training.datasets.objects import Sample
+from model_runner.training.recipes import find_recipe
 
 SIDE = 96
 SMALL_NETWORK = ("neck_channels=16", "rpn_channels=16", "head_channels=32", "proposals=64")
@@ -84,7 +86,7 @@ def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
     assert "courts" in card.training_data
     assert card.made_with == program_name()
-    assert card.data_fingerprint == fingerprint(tmp_path / "courts")
+    assert card.data_fingerprint == fingerprint(tmp_path / "courts", tmp_path / "my courts")
     best = torch.load(tmp_path / "my courts" / "checkpoints" / "best.ckpt", weights_only=True)["network"]
     assert all(torch.equal(value, best[key]) for key, value in network.state_dict().items())
     assert lines.lines[0] == f"Training on 4 images in samples of {SIDE} pixels, validating on 2."
@@ -154,19 +156,39 @@ def test_a_training_that_is_cancelled_at_once_leaves_no_model(request_of, tmp_pa
         finetune(request_of(), Report())
 
 
-def test_an_interruption_is_a_cancellation(request_of):
+def test_an_interruption_keeps_the_best_model_as_a_cancellation_does(request_of):
     class Impatient(Lines):
         def check_cancelled(self):
-            if self.lines:
+            if any(line.startswith("Epoch 1") for line in self.lines):
                 raise KeyboardInterrupt
 
-    with pytest.raises(Cancelled):
-        finetune(request_of(), Impatient())
+    lines = Impatient()
+    with pytest.raises(KeyboardInterrupt):
+        finetune(request_of(epochs=2), lines)
+    assert lines.lines[-1].startswith("The best model so far, of epoch 1")
+    assert open_model("my-courts", "detect")
 
 
 def test_resuming_needs_a_checkpoint(request_of):
     with pytest.raises(InputError, match=r"no checkpoint .*last\.ckpt.* leave --resume away"):
         finetune(request_of(resume=True), Report())
+
+
+def test_a_training_goes_on_with_its_own_data_alone(request_of, tmp_path):
+    output = tmp_path / "courts" / "model"
+    finetune(request_of(output=str(output)), Report())
+    (output / "model.safetensors").unlink()
+    label = tmp_path / "courts" / "val" / "labelTxt" / "1.txt"
+    content = label.read_text()
+    label.write_text(content.replace("court 0", "court 1"))
+    longer = request_of(output=str(output), epochs=2, resume=True, model_id="longer")
+    with pytest.raises(InputError, match=r"labels in .*courts are not those .* in .*model began; bring .* or begin"):
+        finetune(longer, Report())
+    label.write_text(content)
+    (tmp_path / "courts" / "val" / "images" / "1.png.aux.xml").write_text("<PAMDataset/>")  # somebody looked at it
+    lines = Lines()
+    finetune(longer, lines)
+    assert "Going on after step 2." in lines.lines
 
 
 def test_a_batch_must_be_filled(request_of):
@@ -190,6 +212,39 @@ def test_further_training_keeps_what_is_known_of_a_class(request_of, tmp_path):
     known, widened = (each.state_dict()["roi_head.bbox_head.fc_cls.weight"] for each in (old, new))
     torch.testing.assert_close(widened[1:], known, atol=1e-6, rtol=0)  # court and the background
     assert old_card.classes[0].colour == card.classes[1].colour
+
+
+@pytest.mark.parametrize(
+    ("places", "scores", "threshold"),
+    [
+        ("A---", [0.8764, 0.7, 0.6, 0.5], 0.876),
+        ("A-B-", [0.9, 0.8, 0.6543, 0.5], 0.654),
+        ("-", [0.9], 0.3),
+        ("", [], 0.3),
+    ],
+)
+def test_the_threshold_is_where_f1_on_the_validation_images_is_highest(places, scores, threshold):
+    boxes = {"A": [50.0, 50, 30, 10, 0.3], "B": [90.0, 90, 30, 10, 0.3], "-": [300.0, 300, 30, 10, 0.3]}
+    labels = torch.zeros(4, dtype=torch.int64)
+    found = torch.tensor([boxes[place] for place in places]).reshape(-1, 5)
+    objects = Sample(torch.zeros(3, 0, 0), torch.tensor([boxes["A"], boxes["B"]]), labels[:2], labels[:2] > 0, "one")
+    recipe = find_recipe("detect", "oriented_rcnn_l0")
+    metric = recipe.metric(("court",))
+    metric.update(lambda images: [(found, torch.tensor(scores), labels[: len(scores)])], torch.zeros(1), [objects])
+    assert recipe.decisions(metric.compute()) == {"threshold": threshold, "merge_iou": 0.1}
+
+
+def test_what_the_first_model_takes_for_an_object_is_not_inherited(request_of, tmp_path):
+    finetune(request_of(), Report())
+    card, network = open_model("my-courts", "detect")
+    save_model(replace(card, id="strict", threshold=0.99, merge_iou=0.6), network.state_dict())
+    lines = Lines()
+    finetune(request_of(init="strict", output=str(tmp_path / "next")), lines)
+    after, _ = open_model("next", "detect")
+    own = find_recipe("detect", card.network).decisions(after.metrics)
+    assert {"threshold": after.threshold, "merge_iou": after.merge_iou} == own
+    assert after.threshold < 0.99
+    assert any(line.startswith(f"The threshold of next is {after.threshold:g}") for line in lines.lines)
 
 
 def test_frozen_stages_keep_their_weights_and_statistics(request_of, tmp_path):
@@ -223,6 +278,9 @@ def test_evaluation_measures_a_model_as_it_is_used(request_of, tmp_path):
     assert metrics["classes"]["court"]["objects"] == 2
     assert metrics["mAP (area)"] == pytest.approx(trained.numbers["mAP50"], abs=1e-4)
     assert metrics["mAP (area)"] > 0.3
+    assert metrics["best threshold"] == pytest.approx(trained.numbers["best threshold"], abs=1e-3)
+    assert metrics["F1"] == pytest.approx(trained.numbers["F1"], abs=1e-4)
+    assert metrics["at the shown threshold"]["F1"] == metrics["F1"]  # it is the card's
     with pytest.raises(InputError, match="is there already"):
         evaluate(EvaluateRequest("detect", request.data, str(report), "my-courts"), Report())
     sure = tmp_path / "sure"

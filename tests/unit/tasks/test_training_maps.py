@@ -19,6 +19,7 @@ from model_runner.contract.task_requests import (
     FinetuneRequest,
     RasterSource,
     SegmentRequest,
+    Tiling,
 )
 from model_runner.errors import ModelError
 from model_runner.model_store.store import open_model
@@ -111,6 +112,7 @@ def test_a_network_is_trained_goes_on_and_is_measured(request_of, tmp_path, task
     assert any("Epoch 2 of 2" in line for line in lines.lines)
     card, _ = open_model("longer", task)
     assert (card.tile_size, card.overlap, card.network_options) == (96, 24, {})
+    assert card.threshold == {"segment": 0.3, "change": 0.5}[task]
     assert card.network == network or {"segment": "unetformer_l0", "change": "a2net_l0"}[task]
 
     report = EvaluateRequest(task, str(tmp_path / task), str(tmp_path / "report"), "longer")
@@ -121,6 +123,11 @@ def test_a_network_is_trained_goes_on_and_is_measured(request_of, tmp_path, task
     assert metrics["images"] == 2
     assert sum(sum(row.values()) for row in metrics["confusion"].values()) == 2 * 100 * 100
     assert sum(metrics["confusion"][card.class_names[1]].values()) > 0
+
+
+@pytest.mark.parametrize("task", ["segment", "change"])
+def test_a_network_learns_from_single_images_of_the_smallest_size(request_of, task):
+    assert finetune(request_of(task, batch_size=1), Report()).numbers["best_epoch"] == 1
 
 
 def test_a_model_is_trained_further_with_another_option_if_its_weights_fit(request_of, tmp_path):
@@ -198,11 +205,11 @@ def test_a_backbone_is_taken_from_any_network(request_of, tmp_path, form):
     torch.testing.assert_close(learnt, source.state_dict()[prefix + key], atol=1e-6, rtol=0)
 
 
-def measure(task, card, network, folder, tmp_path, monkeypatch):
+def measure(task, card, network, folder, tmp_path, monkeypatch, **options):
     """What ``evaluate`` says of a network that passes for the model of a card."""
     monkeypatch.setattr("model_runner.tasks.evaluate.loaded_model", lambda *chosen: (card, network))
     output = tmp_path / "report"
-    evaluate(EvaluateRequest(task, str(folder), str(output), "any", compute=Compute("cpu")), Report())
+    evaluate(EvaluateRequest(task, str(folder), str(output), "any", compute=Compute("cpu"), **options), Report())
     metrics = json.loads((output / "metrics.json").read_text())
     names = card.class_names
     return metrics, [[metrics["confusion"][row].get(column, 0) for column in names] for row in names]
@@ -245,8 +252,9 @@ def test_images_of_a_tile_are_measured_as_the_network_sees_them(tmp_path, monkey
     assert measure("segment", card, network, data, tmp_path, monkeypatch)[1] == expected.tolist()
 
 
+@pytest.mark.parametrize("options", [{}, {"tiling": Tiling(128, 16)}, {"flips": True}], ids=str)
 @pytest.mark.parametrize("task", ["segment", "change"])
-def test_what_is_measured_is_what_users_get(task, tmp_path, monkeypatch):
+def test_what_is_measured_is_what_users_get(task, options, tmp_path, monkeypatch):
     names = {"segment": ("ground", "field"), "change": ("unchanged", "changed")}[task]
     card = card_of(task, names, overlap=32, threshold=0.4)
     generator = np.random.default_rng(3)
@@ -261,14 +269,14 @@ def test_what_is_measured_is_what_users_get(task, tmp_path, monkeypatch):
     output = str(tmp_path / "map.tif")
     monkeypatch.setattr(f"model_runner.tasks.{task}.loaded_model", lambda *chosen: (card, network))
     if task == "segment":
-        segment(SegmentRequest(RasterSource(*images), output, compute=Compute("cpu")), Report())
+        segment(SegmentRequest(RasterSource(*images), output, compute=Compute("cpu"), **options), Report())
     else:
-        change(ChangeRequest(RasterSource(images[0]), images[1], output, compute=Compute("cpu")), Report())
+        change(ChangeRequest(RasterSource(images[0]), images[1], output, compute=Compute("cpu"), **options), Report())
     with rasterio.open(output) as dataset:
         found = dataset.read(1)
     expected = [[int(((labels == row) & (found == column)).sum()) for column in (0, 1)] for row in (0, 1)]
     assert np.array(expected).all()
-    assert measure(task, card, network, tmp_path / "data", tmp_path, monkeypatch)[1] == expected
+    assert measure(task, card, network, tmp_path / "data", tmp_path, monkeypatch, **options)[1] == expected
 
 
 def test_pixels_without_data_are_not_measured(tmp_path, monkeypatch, make_raster):
@@ -359,7 +367,7 @@ def test_deep_images_of_four_bands_are_seen_in_training_as_they_are_in_use(reque
 
 
 class _Surroundings(torch.nn.Module):
-    """Tells, from many pixels around each, what tiles with other borders tell otherwise."""
+    """Tells, from many pixels around each, what tiles with other borders and mirrored ones tell otherwise."""
 
     def __init__(self, channels):
         super().__init__()
@@ -367,5 +375,5 @@ class _Surroundings(torch.nn.Module):
 
     def forward(self, *images):
         mean = torch.nn.functional.avg_pool2d(sum(images).mean(1, keepdim=True), 31, 1, 15, count_include_pad=False)
-        one = (mean - mean.mean()) * 40
+        one = (mean.roll(9, -1) - mean.mean()) * 40
         return one if self.channels == 1 else torch.cat((torch.zeros_like(one), one), 1)

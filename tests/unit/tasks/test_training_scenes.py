@@ -2,6 +2,10 @@
 """Scene classifiers, trained and measured at a size that a CPU does in seconds."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from model_runner.command_line import CANCELLED
 from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
 from model_runner.errors import InputError, ModelError
 from model_runner.model_store.store import open_model
@@ -123,6 +128,30 @@ def test_known_classes_are_kept_and_new_ones_named(request_of, tmp_path):
     report = EvaluateRequest("classify", str(more), str(tmp_path / "report"), "kinds")
     with pytest.raises(InputError, match="airport is unknown; known are field, lake"):
         evaluate(report, Report())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the processes of a group are ended by POSIX signals")
+def test_a_training_that_the_system_ends_leaves_its_best_model(request_of, tmp_path, home):
+    request = request_of(epochs=999, batch_size=1)
+    command = [sys.executable, "-m", "model_runner", "finetune", "--progress", "json"]
+    for name in ("task", "data", "output", "init", "sample_size", "epochs", "batch_size", "device"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(request, name))]
+    with subprocess.Popen(
+        [*command, "--patience", "0", "--workers", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "LWGANET_HOME": str(home)},
+    ) as process:
+        told = next((line for line in process.stdout if "of 999: loss" in line), "")
+        os.killpg(process.pid, signal.SIGTERM)  # as systems do, the loader's process included
+        rest, errors = process.communicate()
+    assert told, errors
+    assert (process.returncode, errors.splitlines()[-1]) == (CANCELLED, "Cancelled.")
+    assert "The best model so far, of epoch" in rest
+    assert open_model("kinds", "classify")[0].metrics["top-1"] >= 0
 
 
 def test_a_network_of_another_task_is_refused(request_of):

@@ -13,6 +13,7 @@ from model_runner.errors import Cancelled
 from model_runner.report import Report
 from model_runner.training.datasets.checks import check_dataset
 from model_runner.training.datasets.images import Pixels
+from model_runner.training.datasets.layouts import dataset_splits, find_other_tasks, find_task
 
 SQUARE = "10 20 30 20 30 30 10 30"
 SIDE = 48
@@ -316,6 +317,16 @@ def test_a_dataset_of_another_task_is_not_taken_for_one_of_this(request, task, f
             one_of(kinds.pop("other_task"), f"has the folders of a dataset for {task}, not for {other}")
             assert kinds == {}
         assert found.errors
+
+
+def test_folders_that_lack_one_of_a_layout_are_not_taken_for_it(tmp_path):
+    for name in ("A", "label"):
+        (tmp_path / name).mkdir()
+    assert (find_task(tmp_path), find_other_tasks(tmp_path, "classify")) == ("classify", ())
+    (tmp_path / "B").mkdir()
+    assert (find_task(tmp_path), find_other_tasks(tmp_path, "classify")) == ("change", ("change",))
+    (tmp_path / "val").mkdir()
+    assert dataset_splits(tmp_path, "change") == ()
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

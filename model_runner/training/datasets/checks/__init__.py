@@ -16,18 +16,16 @@ from model_runner.training.datasets.checks.maps import doubt_colours, examine_la
 from model_runner.training.datasets.checks.objects import examine_objects
 from model_runner.training.datasets.findings import KINDS, Finding, Tell
 from model_runner.training.datasets.images import COLOURS, Pixels
-from model_runner.training.datasets.layouts import find_other_tasks
+from model_runner.training.datasets.layouts import dataset_splits, find_other_tasks
 from model_runner.training.datasets.maps import (
     CHANGE_LABELS,
-    MASK_FOLDERS,
-    PAIR_FOLDERS,
     find_masks,
     find_pairs,
     read_class_table,
 )
-from model_runner.training.datasets.objects import object_splits, read_objects
-from model_runner.training.datasets.scenes import find_scenes, scene_splits
-from model_runner.training.datasets.splits import SPLITS, present_splits
+from model_runner.training.datasets.objects import read_objects
+from model_runner.training.datasets.scenes import find_scenes
+from model_runner.training.datasets.splits import SPLITS
 
 NEEDED = SPLITS[:2]
 PAIR_CLASSES = ("unchanged", "changed")
@@ -99,7 +97,7 @@ def check_dataset(
         examination.tell("other_task", folder, text)
     else:
         with rasterio.Env():  # one for all files, instead of one for each
-            sizes = _look_through(CHECKS[task], folder, examination, report)
+            sizes = _look_through(task, folder, examination, report)
             examination.compare_images()
     found = dict.fromkeys(examination.findings)
     errors = [each for each in found if KINDS[each.kind].stops and each.kind not in tolerated]
@@ -116,21 +114,19 @@ class _Checks:
     """How the datasets of a task are looked through.
 
     Attributes:
-        splits: those that a dataset has; none where it is not divided.
         read: the places of a split; what is wrong with their files is told.
         prepare: from a dataset, a split and its places to what examines one of these.
         conclude: looks at what was counted.
     """
 
-    splits: Callable[[Path], tuple[str, ...]]
     read: Callable[[Path, str, Tell], Sequence[Any]]
     prepare: Callable[[Path, str, Sequence[Any], Examination], Callable[[Any], None]]
     conclude: Callable[[Path, Examination], None]
 
 
-def _look_through(checks: _Checks, folder: Path, examination: Examination, report: Report) -> dict[str, int]:
+def _look_through(task: str, folder: Path, examination: Examination, report: Report) -> dict[str, int]:
     """Look at every place of a dataset: how many there are, by split."""
-    splits = checks.splits(folder)
+    checks, splits = CHECKS[task], dataset_splits(folder, task)
     wanted = [split for split in SPLITS if split in splits or (splits and split in NEEDED)] or [TRAIN]
     places, examine = {}, {}
     for split in wanted:
@@ -220,8 +216,8 @@ def _conclude_scenes(folder: Path, examination: Examination) -> None:
 
 
 CHECKS = {
-    "detect": _Checks(object_splits, read_objects, _prepare_objects, _conclude_objects),
-    "segment": _Checks(partial(present_splits, content=MASK_FOLDERS[0]), find_masks, _prepare_masks, _conclude_masks),
-    "change": _Checks(partial(present_splits, content=PAIR_FOLDERS[0]), find_pairs, _prepare_pairs, _conclude_pairs),
-    "classify": _Checks(scene_splits, find_scenes, _prepare_scenes, _conclude_scenes),
+    "detect": _Checks(read_objects, _prepare_objects, _conclude_objects),
+    "segment": _Checks(find_masks, _prepare_masks, _conclude_masks),
+    "change": _Checks(find_pairs, _prepare_pairs, _conclude_pairs),
+    "classify": _Checks(find_scenes, _prepare_scenes, _conclude_scenes),
 }
