@@ -32,6 +32,8 @@ from model_runner.tasks.evaluate.rasters import (
     measure_raster_segmentation,
 )
 from model_runner.tasks.evaluate.scenes import measure_scenes
+from model_runner.training.datasets.findings import refuse
+from model_runner.training.datasets.layouts import check_layout
 
 ON_DATASETS = {
     "detect": measure_objects,
@@ -60,6 +62,7 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
     for name in (METRICS, PAGE):
         if (output / name).exists():
             raise InputError(f"{output / name} is there already; choose another output folder.")
+    _refuse_other_data(request)
     computer = choose_computer(request.compute, report)
     model = _open(request.model, request, computer)
     other = _open(request.against, request, computer) if request.against else None
@@ -94,6 +97,15 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
     }
     files = {"report": PAGE, "metrics": METRICS, **measured.files}
     return Finished(job="", outputs={name: str(output / file) for name, file in files.items()}, numbers=numbers)
+
+
+def _refuse_other_data(request: EvaluateRequest) -> None:
+    """Refuse a dataset of another task, before anything of it is read; what is wrong with a raster shows later."""
+    if request.reference is not None:
+        return
+    if Path(request.data).is_file():
+        raise InputError(f"{request.data} is a file: name the --reference that labels it, or the folder of a dataset.")
+    check_layout(Path(request.data), request.task, refuse)
 
 
 def _open(model_id: str, request: EvaluateRequest, computer: Computer) -> tuple[ModelCard, nn.Module]:

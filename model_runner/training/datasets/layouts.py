@@ -4,11 +4,35 @@
 from pathlib import Path
 
 from model_runner.training.datasets.coco import is_coco
-from model_runner.training.datasets.dota import is_dota
-from model_runner.training.datasets.maps import MASK_FOLDERS, PAIR_FOLDERS
+from model_runner.training.datasets.dota import IMAGES, LABELS, is_dota
+from model_runner.training.datasets.findings import Finding, Tell
+from model_runner.training.datasets.maps import CLASSES_FILE, MASK_FOLDERS, PAIR_FOLDERS
 from model_runner.training.datasets.objects import object_splits
 from model_runner.training.datasets.scenes import scene_splits
 from model_runner.training.datasets.splits import SPLITS, part_folder, present_splits
+
+# what a dataset for a task has in it, or in each split
+LAYOUTS = {
+    "detect": f"{IMAGES} and {LABELS}, or annotations in COCO's JSON",
+    "segment": f"{MASK_FOLDERS[0]}, {MASK_FOLDERS[1]} and {CLASSES_FILE}",
+    "change": f"{PAIR_FOLDERS[0]}, {PAIR_FOLDERS[1]} and {PAIR_FOLDERS[2]}",
+    "classify": "a folder of images for each class, two at least",
+}
+
+
+def check_layout(folder: Path, task: str, tell: Tell) -> bool:
+    """Whether a folder is there, and not laid out for another task than this; if it is, ``tell`` is told."""
+    if not folder.is_dir():
+        tell(Finding("layout", str(folder), f"There is no folder {folder}; a dataset is one."))
+        return False
+    others = find_other_tasks(folder, task)
+    if others:
+        text = (
+            f"{folder} was made for another task: it has the folders of a dataset for {' or '.join(others)}, not for "
+            f"{task}, which has {LAYOUTS[task]}."
+        )
+        tell(Finding("other_task", str(folder), text))
+    return not others
 
 
 def find_task(folder: Path) -> str:

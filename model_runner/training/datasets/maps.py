@@ -178,11 +178,12 @@ def open_masks(folder: Path, split: str, class_names: tuple[str, ...], pixels: P
     Raises:
         InputError: a file or folder is missing, or its content cannot be used.
     """
+    files = find_masks(folder, split, refuse)
     table = read_class_table(folder, split)
     unknown = [name for name in table.values if name not in class_names]
     if unknown:
         raise InputError(f"{table.path}: the class {unknown[0]} is unknown; known are {', '.join(class_names)}.")
-    return MapDataset(find_masks(folder, split, refuse), table.labels(class_names), pixels)
+    return MapDataset(files, table.labels(class_names), pixels)
 
 
 def find_masks(folder: Path, split: str, tell: Tell) -> list[tuple[Path, Path]]:

@@ -240,6 +240,19 @@ def test_the_bands_that_were_chosen_are_looked_at(tmp_path, model):
         assert metrics["mIoU"] < 0.6
 
 
+def test_what_is_no_dataset_for_the_task_is_told_before_the_model_is_loaded(tmp_path):
+    (tmp_path / "labelTxt").mkdir()
+    raster = write_raster(tmp_path / "image.tif")
+    for data, text in (
+        (tmp_path, "was made for another task: it has the folders of a dataset for detect, not for segment"),
+        (tmp_path / "nothing", "There is no folder .*nothing; a dataset is one"),
+        (raster, "is a file: name the --reference that labels it"),
+    ):
+        with pytest.raises(InputError, match=text):
+            measured("segment", str(data), None, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
 def test_outcomes_of_pixels_without_a_background_are_right_or_of_another_class():
     found, labels = np.array([[0, 1, 1]], np.uint8), np.array([[0, 0, 255]], np.uint8)
     assert outcome_numbers(found, labels, None).tolist() == [[TRUE, CONFUSED, 255]]

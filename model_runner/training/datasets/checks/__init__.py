@@ -16,7 +16,7 @@ from model_runner.training.datasets.checks.maps import doubt_colours, examine_la
 from model_runner.training.datasets.checks.objects import examine_objects
 from model_runner.training.datasets.findings import KINDS, Finding, Tell
 from model_runner.training.datasets.images import COLOURS, Pixels
-from model_runner.training.datasets.layouts import dataset_splits, find_other_tasks
+from model_runner.training.datasets.layouts import check_layout, dataset_splits
 from model_runner.training.datasets.maps import (
     CHANGE_LABELS,
     find_masks,
@@ -90,12 +90,7 @@ def check_dataset(
         Cancelled: the user asked to stop.
     """
     examination, sizes = Examination(pixels), {}
-    if not folder.is_dir():
-        examination.tell("layout", folder, f"There is no folder {folder}.")
-    elif others := find_other_tasks(folder, task):
-        text = f"{folder} has the folders of a dataset for {' or '.join(others)}, not for {task}."
-        examination.tell("other_task", folder, text)
-    else:
+    if check_layout(folder, task, examination.take):
         with rasterio.Env():  # one for all files, instead of one for each
             sizes = _look_through(task, folder, examination, report)
             examination.compare_images()
