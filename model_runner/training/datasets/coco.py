@@ -29,8 +29,13 @@ CORNERS = 8  # numbers
 
 
 def is_coco(folder: Path) -> bool:
-    """Whether a folder holds an annotation file for any split, or for the whole dataset."""
+    """Whether a folder holds what may be an annotation file for any split, or for the whole dataset."""
     return any(_candidates(folder, split) for split in SPLITS)
+
+
+def holds_annotations(folder: Path) -> bool:
+    """Whether one of these files is of COCO, by its content."""
+    return any(map(_has_lists, dict.fromkeys(path for split in SPLITS for path in _candidates(folder, split))))
 
 
 def coco_splits(folder: Path) -> tuple[str, ...]:
@@ -138,6 +143,13 @@ def _load(path: Path) -> dict[str, list[dict]]:
         if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
             raise InputError(f"{path} is no annotation file of COCO: it has no list of {key}.")
     return content
+
+
+def _has_lists(path: Path) -> bool:
+    try:
+        return bool(_load(path))
+    except InputError:
+        return False
 
 
 def _find_images(folder: Path, split: str, path: Path, entries: list[dict], tell: Tell) -> dict[Any, LabelledImage]:

@@ -3,12 +3,13 @@
 
 from pathlib import Path
 
-from model_runner.training.datasets.coco import is_coco
+from model_runner.errors import InputError
+from model_runner.training.datasets.coco import holds_annotations
 from model_runner.training.datasets.dota import IMAGES, LABELS, is_dota
 from model_runner.training.datasets.findings import Finding, Tell
 from model_runner.training.datasets.maps import CLASSES_FILE, MASK_FOLDERS, PAIR_FOLDERS
 from model_runner.training.datasets.objects import object_splits
-from model_runner.training.datasets.scenes import scene_splits
+from model_runner.training.datasets.scenes import scene_folders, scene_splits
 from model_runner.training.datasets.splits import SPLITS, part_folder, present_splits
 
 # what a dataset for a task has in it, or in each split
@@ -18,6 +19,7 @@ LAYOUTS = {
     "change": f"{PAIR_FOLDERS[0]}, {PAIR_FOLDERS[1]} and {PAIR_FOLDERS[2]}",
     "classify": "a folder of images for each class, two at least",
 }
+NO_CLASSES = {IMAGES, LABELS, *MASK_FOLDERS, *PAIR_FOLDERS}
 
 
 def check_layout(folder: Path, task: str, tell: Tell) -> bool:
@@ -36,14 +38,31 @@ def check_layout(folder: Path, task: str, tell: Tell) -> bool:
 
 
 def find_task(folder: Path) -> str:
-    """The task for which a dataset is laid out; folders that tell nothing hold scenes."""
-    return next(iter(_told_tasks(folder)), "detect" if is_coco(folder) else "classify")
+    """The task for which a dataset is laid out.
+
+    Raises:
+        InputError: for none; the text tells what there can be.
+    """
+    told = _told_tasks(folder)
+    if told:
+        return told[0]
+    if holds_annotations(folder):
+        return "detect"
+    if _holds_scenes(folder):
+        return "classify"
+    layouts = "; ".join(f"{layout} ({task})" for task, layout in LAYOUTS.items())
+    raise InputError(f"{folder} holds no dataset. It would have in it, or in each of {', '.join(SPLITS)}: {layouts}.")
 
 
 def find_other_tasks(folder: Path, task: str) -> tuple[str, ...]:
     """The tasks for which a dataset is laid out, where it is not for this one; none where its folders may be scenes."""
     told = _told_tasks(folder)
-    return () if task in told or (task == "detect" and is_coco(folder)) else told
+    if task in told:
+        return ()
+    in_json = holds_annotations(folder)
+    if told or in_json or task == "classify":
+        return () if task == "detect" and in_json else told
+    return ("classify",) if _holds_scenes(folder) else ()
 
 
 def dataset_splits(folder: Path, task: str) -> tuple[str, ...]:
@@ -64,3 +83,8 @@ def _told_tasks(folder: Path) -> tuple[str, ...]:
 
     found = {"segment": holds(MASK_FOLDERS), "change": holds(PAIR_FOLDERS), "detect": is_dota(folder)}
     return tuple(task for task, is_there in found.items() if is_there)
+
+
+def _holds_scenes(folder: Path) -> bool:
+    """Whether there are images in two folders at least whose names other layouts do not have."""
+    return len(scene_folders(folder) - NO_CLASSES) >= 2

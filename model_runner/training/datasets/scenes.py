@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from model_runner.errors import InputError, UnreadableRaster
 from model_runner.raster.scenes import SEEN_SHARE
 from model_runner.training.datasets.findings import Finding, Tell, refuse
-from model_runner.training.datasets.images import COLOURS, Pixels, find_images, image_size, read_image
+from model_runner.training.datasets.images import COLOURS, IMAGE_SUFFIXES, Pixels, find_images, image_size, read_image
 from model_runner.training.datasets.splits import SPLITS, part_folder
 
 
@@ -153,11 +153,27 @@ def scene_splits(folder: Path) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if part_folder(folder, split).is_dir())
 
 
+def scene_folders(folder: Path) -> set[str]:
+    """The names of the folders with images in them, of all splits."""
+    roots = [part_folder(folder, split) for split in scene_splits(folder)] or [folder]
+    return {
+        name
+        for root in roots
+        for name, each in _folders_in(root).items()
+        if any(path.suffix.lower() in IMAGE_SUFFIXES for path in each.iterdir())
+    }
+
+
 def _class_folders(folder: Path) -> dict[str, Path]:
     """The classes' folders by name, sorted."""
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; a dataset of scenes has a folder for each class in it.")
-    folders = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."}
+    folders = _folders_in(folder)
     if not folders:
         raise InputError(f"There are no folders in {folder}; a dataset of scenes has one for each class.")
     return folders
+
+
+def _folders_in(folder: Path) -> dict[str, Path]:
+    """Folders by name, sorted, without hidden ones."""
+    return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."}

@@ -419,3 +419,9 @@ def test_images_without_georeference_have_no_labels_on_a_map(tmp_path):
         Image.new("RGB", (8, 8)).save(folder / name / "x.png")
     with pytest.raises(InputError, match="have no georeference"):
         load_data(LoadDataRequest(str(folder), str(tmp_path / "back.gpkg")), Lines())
+
+
+def test_a_folder_without_a_dataset_is_not_loaded(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty holds no dataset\. .*\(detect\); .*; A, B and label \(change\)"):
+        load_data(LoadDataRequest(str(tmp_path / "empty"), str(tmp_path / "back.gpkg")), Lines())

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from PIL import Image
 
-from model_runner.errors import Cancelled
+from model_runner.errors import Cancelled, InputError
 from model_runner.report import Report
 from model_runner.training.datasets.checks import check_dataset
 from model_runner.training.datasets.images import Pixels
@@ -311,18 +311,26 @@ def test_a_dataset_of_another_task_is_not_taken_for_one_of_this(request, task, f
     folder = request.getfixturevalue(fixture)
     (folder / "dataset.json").write_text('{"task": "of an export"}')
     (folder / "label_map.json").write_text("{}")
-    for other in {"segment", "change", "classify"} - {task}:
+    assert find_task(folder) == task
+    for other in {"detect", "segment", "change", "classify"} - {task}:
         found, kinds = check(other, folder)
-        if task != "classify":  # any folders may hold scenes, which tell themselves apart by nothing
-            one_of(kinds.pop("other_task"), f"has the folders of a dataset for {task}, not for {other}")
-            assert kinds == {}
+        one_of(kinds.pop("other_task"), f"has the folders of a dataset for {task}, not for {other}")
+        assert kinds == {}
         assert found.errors
 
 
-def test_folders_that_lack_one_of_a_layout_are_not_taken_for_it(tmp_path):
-    for name in ("A", "label"):
-        (tmp_path / name).mkdir()
-    assert (find_task(tmp_path), find_other_tasks(tmp_path, "classify")) == ("classify", ())
+def test_folders_that_lack_one_of_a_layout_are_not_taken_for_it(tmp_path, pictures):
+    for name in ("A", "label", "unchanged"):
+        pictures.draw(tmp_path / name / "a.png")
+    (tmp_path / "dataset.json").write_text("{}")
+    (tmp_path / "notes.json").write_text("no JSON")
+    for task in ("detect", "change", "classify"):
+        assert find_other_tasks(tmp_path, task) == ()
+    layouts = r"images, masks and classes\.json \(segment\); A, B and label \(change\)"
+    with pytest.raises(InputError, match=f"holds no dataset.*{layouts}"):
+        find_task(tmp_path)
+    pictures.draw(tmp_path / "river" / "a.png")
+    assert find_task(tmp_path) == "classify"
     (tmp_path / "B").mkdir()
     assert (find_task(tmp_path), find_other_tasks(tmp_path, "classify")) == ("change", ("change",))
     (tmp_path / "val").mkdir()
