@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is labelled on the ground: a layer of polygons, or a raster of class numbers, on the grid of another raster."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -22,6 +23,7 @@ from model_runner.errors import InputError
 from model_runner.raster.handles import reading
 from model_runner.raster.polygon_files import class_name, name_without_blanks, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
+from model_runner.report import Report
 from model_runner.reports.pictures import IGNORED
 
 VECTORS = (".gpkg", ".shp", ".geojson", ".json", ".fgb", ".kml", ".gml", ".sqlite")
@@ -50,13 +52,18 @@ class ReferenceMap(Protocol):
         """Class numbers uint8 (height, width) of a window, ``IGNORED`` where nothing is labelled."""
 
 
-def read_labelled(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid) -> Labelled:
+def read_labelled(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid, report: Report) -> Labelled:
     """The polygons of a request's reference and their classes.
+
+    ``report`` is told of features that are left out: those without polygon or without class.
 
     Raises:
         InputError: the file cannot be read, has no such field, or names a class that the model does not know.
     """
-    frame = read_polygon_features(request.reference, "reference", with_fields=True, where=request.where)
+    warn = partial(report.log, "warning")
+    frame = read_polygon_features(request.reference, "reference", with_fields=True, where=request.where, warn=warn)
+    if request.reference_class is None and request.class_field in frame.columns:
+        frame = _with_class(frame, request, warn)
     numbers = _class_numbers(frame, request, card)
     geometry = frame.geometry
     if grid.crs is not None and geometry.crs is not None and geometry.crs != grid.reference_system:
@@ -74,7 +81,9 @@ def read_labelled(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid) 
 
 
 @contextmanager
-def open_reference_map(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid) -> Iterator[ReferenceMap]:
+def open_reference_map(
+    request: EvaluateRequest, card: ModelCard, grid: WorkingGrid, report: Report
+) -> Iterator[ReferenceMap]:
     """Yield the labels of a grid's pixels, from polygons or from a raster of class numbers.
 
     Raises:
@@ -82,7 +91,7 @@ def open_reference_map(request: EvaluateRequest, card: ModelCard, grid: WorkingG
         UnreadableRaster: the raster cannot be read.
     """
     if Path(request.reference).suffix.lower() in VECTORS:
-        labelled = read_labelled(request, card, grid)
+        labelled = read_labelled(request, card, grid, report)
         without = set(range(len(card.classes))) - set(labelled.numbers.tolist())
         background = background_of(request, card)
         if background is None and len(without) == 1:
@@ -186,6 +195,20 @@ def background_of(request: EvaluateRequest, card: ModelCard) -> int | None:
         InputError: the model knows no such class.
     """
     return card.background if request.background is None else _number_of(request.background, "The background", card)
+
+
+def _with_class(
+    frame: geopandas.GeoDataFrame, request: EvaluateRequest, warn: Callable[[str], None]
+) -> geopandas.GeoDataFrame:
+    """The features that have a class in the field."""
+    has_class = frame[request.class_field].astype(object).map(class_name) != ""
+    where = f"of the {len(frame)} polygons of the reference {request.reference}"
+    if not has_class.any():
+        raise InputError(f"None {where} has a class in the field {request.class_field}; fill it in.")
+    if not has_class.all():
+        missing = len(frame) - has_class.sum()
+        warn(f"{missing} {where} have no class in the field {request.class_field} and are left out.")
+    return frame[has_class].reset_index(drop=True)
 
 
 def _class_numbers(frame: geopandas.GeoDataFrame, request: EvaluateRequest, card: ModelCard) -> np.ndarray:

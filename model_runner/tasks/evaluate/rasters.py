@@ -62,7 +62,7 @@ def measure_raster_objects(
     """
     lowest, shown = thresholds(request, card)
     with open_for_model(_source(request), card, report) as source:
-        labelled = read_labelled(request, card, source.grid)
+        labelled = read_labelled(request, card, source.grid, report)
         collector = collector_of(request, card)
         found, _ = find_objects(source, network, card, computer, request.tiling, collector, report)
         boxes = _smallest_boxes(labelled.polygons)
@@ -138,7 +138,7 @@ def measure_raster_scenes(
         Cancelled: the user asked to stop.
     """
     with open_at(_source(request), card, None, report) as source:
-        labelled = read_labelled(request, card, source.grid)
+        labelled = read_labelled(request, card, source.grid, report)
         boxes = shapely.bounds(labelled.polygons)
         scenes = square_scenes(source.grid, boxes, np.arange(len(boxes)))
         warn_of_scale(scenes, source.grid, card, report)
@@ -194,7 +194,7 @@ def _compare(
     """Tally what was found against the reference, window by window, and write the outcomes."""
     with (
         rasterio.open(folder / FOUND) as found,
-        open_reference_map(request, card, grid) as reference,
+        open_reference_map(request, card, grid, report) as reference,
         writing_one_geotiff(folder / OUTCOMES, grid, OUTCOME_NUMBERS, report.check_cancelled) as outcomes,
     ):
         tally = MapTally(card, reference.background, Gallery())

@@ -199,6 +199,29 @@ def test_objects_are_compared_with_polygons_and_those_outside_of_the_area_do_not
         measured("detect", raster, wrong, tmp_path / "wrong")
 
 
+def test_polygons_without_a_class_are_left_out_and_counted_once(tmp_path, model):
+    class Lines(Report):
+        warnings = ()
+
+        def log(self, level, text):
+            self.warnings += (text,) * (level == "warning")
+
+    model("detect", ("roof", "tank"), Sees())
+    raster, report = write_raster(tmp_path / "image.tif"), Lines()
+    labelled = [ground(30, 20, 90, 60), ground(150, 150, 170, 160), ground(10, 150, 30, 160)]
+    for name, kinds in (("texts", ["roof", None, ""]), ("numbers", [7, None, None])):
+        layer = write_layer(tmp_path / f"{name}.gpkg", labelled, class_name=kinds)
+        if name == "numbers":
+            model("detect", ("7", "tank"), Sees())
+        evaluate(EvaluateRequest("detect", raster, str(tmp_path / name), "known", reference=layer), report)
+        assert json.loads((tmp_path / name / "metrics.json").read_text())["objects"] == 1
+        told = f"2 of the 3 polygons of the reference {layer} have no class in the field class_name and are left out."
+        assert report.warnings.count(told) == 1
+    nothing = write_layer(tmp_path / "nothing.gpkg", labelled, class_name=["", "", None])
+    with pytest.raises(InputError, match="None of the 3 polygons"):
+        measured("detect", raster, nothing, tmp_path / "nothing")
+
+
 def test_kinds_of_scenes_are_compared_with_polygons(tmp_path, model):
     def bright_or_not(images):
         bright = images.mean((1, 2, 3))
