@@ -206,18 +206,22 @@ class EvaluateRequest:
         refuse_unknown_task("Evaluation", self.task)
         refuse_band_numbers(self.bands)
         refuse_band_numbers(self.after_bands)
+        refuse_unless(
+            self.after is None or self.task == "change",
+            f"Only change is measured between two rasters, and the task is {self.task}; leave --after away.",
+        )
         for name in ("after", "area", "extent", "resolution", "where", "reference_class"):
             refuse_unless(
                 self.reference is not None or getattr(self, name) is None,
                 f"{name.replace('_', ' ').capitalize()} is for a raster with a reference; name the reference too.",
             )
         refuse_unless(
-            (self.task == "change" and self.reference is not None) == (self.after is not None),
-            "Change is measured between two rasters: name the earlier one as data and the later one as after.",
+            self.task != "change" or self.reference is None or self.after is not None,
+            "Change is measured between two rasters, and only the earlier one is there; name the later one as --after.",
         )
         refuse_unless(
             self.after is not None or not (self.after_bands or self.match_colours),
-            "The later raster's bands and colours are for change between two rasters; name the later one as after.",
+            "The later raster's bands and colours are for change between two rasters; name the later one as --after.",
         )
         refuse_share("overlap (IoU) of detections", self.nms_iou)
         refuse_share("overlap (IoU)", self.iou)

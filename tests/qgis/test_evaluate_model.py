@@ -94,5 +94,7 @@ def test_wrong_input_is_refused_early(evaluation, raster, later, reference, data
     assert "needs 3 bands (red, green, blue); you chose 2." in evaluation.refusal(DATA=dataset, BANDS="1,2")
     assert "Resolution is for a raster with a reference" in evaluation.refusal(DATA=dataset, RESOLUTION=0.5)
     change = {"MODEL": "change-demo-l0", "INPUT": raster, "REFERENCE": reference}
-    assert "name the earlier one as data and the later one as after" in evaluation.refusal(**change)
+    assert "only the earlier one is there; name the later one as 'Later image'" in evaluation.refusal(**change)
+    refusal = evaluation.refusal(INPUT=raster, AFTER=later, REFERENCE=reference)
+    assert "the task is detect; leave 'Later image' away" in refusal
     assert "There is no model 'magic' here; installed are" in evaluation.refusal(MODEL="magic", DATA=dataset)

@@ -152,8 +152,11 @@ def test_changes_are_compared_with_polygons(tmp_path, model):
         assert metrics["F1"] == f1
     with pytest.raises(InputError, match="The later raster's bands and colours are for change between two rasters"):
         EvaluateRequest("change", "data", str(tmp_path / "other"), "known", after_bands=(3, 2, 1))
-    with pytest.raises(InputError, match="name the earlier one as data and the later one as after"):
+    with pytest.raises(InputError, match="only the earlier one is there; name the later one as --after"):
         EvaluateRequest("change", before, str(tmp_path / "other"), "known", reference=changes)
+    for reference in (None, changes):
+        with pytest.raises(InputError, match="the task is segment; leave --after away"):
+            EvaluateRequest("segment", before, str(tmp_path / "other"), "known", reference=reference, after=after)
 
 
 class Sees(torch.nn.Module):
