@@ -5,6 +5,7 @@
 """
 
 from model_runner.errors import InputError
+from model_runner.networks.lwganet import SIZES
 from model_runner.training.recipes.change import A2NET, CLAFA
 from model_runner.training.recipes.detection import DetectionRecipe
 from model_runner.training.recipes.recipe import Recipe
@@ -31,10 +32,12 @@ def find_recipe(task: str, network: str) -> Recipe:
     """The recipe by which a network learns a task.
 
     Raises:
-        InputError: the network is not for the task.
+        InputError: there is no such network, or it is not for the task.
     """
-    recipe = RECIPES.get(network.rpartition("_")[0])
-    if recipe is None or recipe.task != task:
-        suitable = " or ".join(f"{kind}_l0" for kind, each in RECIPES.items() if each.task == task)
-        raise InputError(f"The network {network!r} does not learn the task {task}; choose {suitable}.")
-    return recipe
+    suitable = {f"{kind}_{size}": recipe for kind, recipe in RECIPES.items() if recipe.task == task for size in SIZES}
+    if network not in suitable:
+        *others, last = suitable
+        raise InputError(
+            f"There is no network {network!r} that learns the task {task}; choose {', '.join(others)} or {last}."
+        )
+    return suitable[network]

@@ -154,9 +154,10 @@ def test_a_training_that_the_system_ends_leaves_its_best_model(request_of, tmp_p
     assert open_model("kinds", "classify")[0].metrics["top-1"] >= 0
 
 
-def test_a_network_of_another_task_is_refused(request_of):
-    with pytest.raises(InputError, match="'oriented_rcnn_l0' does not learn the task classify; choose classifier_l0"):
-        finetune(request_of(network="oriented_rcnn_l0"), Report())
+@pytest.mark.parametrize("name", ["oriented_rcnn_l0", "nonsense", "classifier_l9"])
+def test_a_network_of_another_task_or_of_none_is_refused_with_those_there_are(request_of, name):
+    with pytest.raises(InputError, match=f"'{name}' that .* choose classifier_l0, classifier_l1 or classifier_l2"):
+        finetune(request_of(network=name), Report())
 
 
 def test_the_loss_is_the_cross_entropy_with_smoothed_shares_and_can_be_minimised():
