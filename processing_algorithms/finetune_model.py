@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from unicodedata import normalize
 
 from qgis.core import (
     QgsProcessingOutputHtml,
@@ -22,7 +20,7 @@ from qgis.core import (
 from ..lwganet_qgis.results_viewer import add_page
 from ..model_runner.contract.errors import InputError, ModelError
 from ..model_runner.contract.finetune_request import CHECK_FILE, REPORT_FILE, FinetuneRequest
-from ..model_runner.contract.model_card import DEFAULT_MODELS, TASKS, find_cards, read_card
+from ..model_runner.contract.model_card import DEFAULT_MODELS, NOT_IN_IDS, TASKS, find_cards, id_of_name, read_card
 from .parameters import (
     FLOAT,
     INTEGER,
@@ -40,7 +38,6 @@ from .parameters import (
 from .runner_algorithm import RunnerAlgorithm
 
 DEFAULT_INIT, SCRATCH = "auto", "none"
-NOT_IN_IDS = re.compile(r"[^a-z0-9._-]+")
 LONGEST_NAME = 60
 
 
@@ -354,7 +351,6 @@ def _model_id(chosen: str, task: str, data: Path, folder: Path, resume: bool) ->
             return own
     if chosen in taken:
         raise InputError(f"There is a model '{chosen}' already; choose another name, or remove it first.")
-    plain = normalize("NFKD", data.name.casefold()).encode("ascii", "ignore").decode()  # u for ü, ss for ß
-    stem = NOT_IN_IDS.sub("-", plain)[:LONGEST_NAME].strip("-._") or "model"
+    stem = id_of_name(data.name, LONGEST_NAME)
     names = (f"{stem}-{task}{f'-{number}' if number > 1 else ''}" for number in count(1))
     return chosen or next(name for name in names if name not in taken)

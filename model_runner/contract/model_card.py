@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Iterator, Optional
+from unicodedata import normalize
 
 from .errors import ModelError
 from .folders import embedded_models_folder, user_models_folder
@@ -22,6 +23,7 @@ DEFAULT_MODELS = {
 BACKGROUND = "background"  # the class of what is nothing of interest, where it has no other name
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
+NOT_IN_IDS = re.compile(r"[^a-z0-9._-]+")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
@@ -136,6 +138,12 @@ class ModelCard:
     def to_json(self) -> str:
         """The text of ``card.json``."""
         return json.dumps({"card_version": 1, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def id_of_name(name: str, longest: int = 80) -> str:
+    """The id of a model that is called by some name, such as that of a folder; "model" if no letter of it can stay."""
+    plain = normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()  # u for ü, ss for ß
+    return NOT_IN_IDS.sub("-", plain).strip("-._")[:longest].rstrip("-._") or "model"
 
 
 def card_from_json(text: str) -> ModelCard:

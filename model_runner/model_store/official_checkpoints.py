@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from model_runner.contract.folders import PLUGIN_ROOT
-from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution
+from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution, id_of_name
 from model_runner.errors import ModelError
 from model_runner.model_store.store import network_of, one_line, refuse_misfit
 
@@ -114,7 +114,7 @@ def convert_checkpoint(path: Path, model_id: str | None = None) -> tuple[ModelCa
     """
     checkpoint = read_checkpoint(path)
     state_dict = _tensors_of_a_detector(checkpoint, path)
-    card = _card_of_a_detector(checkpoint["meta"], state_dict, path, model_id or id_from_name(path.stem))
+    card = _card_of_a_detector(checkpoint["meta"], state_dict, path, model_id or id_of_name(path.stem))
     network = network_of(card)
     refuse_misfit(f"The weights in {path}", state_dict, network)
     try:
@@ -122,11 +122,6 @@ def convert_checkpoint(path: Path, model_id: str | None = None) -> tuple[ModelCa
     except RuntimeError as error:
         raise ModelError(f"The weights in {path} cannot be used: {one_line(error)}") from error
     return card, dict(network.state_dict())
-
-
-def id_from_name(name: str) -> str:
-    """A model id that resembles a name of any kind."""
-    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:80] or "imported-model"
 
 
 def read_classes(file_name: str, count: int) -> tuple[ModelClass, ...]:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Train a model on a labelled dataset and put it into the model store."""
 
-import re
 import time
 from colorsys import hsv_to_rgb
 from contextlib import suppress
@@ -23,6 +22,7 @@ from model_runner.contract.model_card import (
     ModelCard,
     ModelClass,
     Resolution,
+    id_of_name,
     read_card,
 )
 from model_runner.contract.task_requests import FinetuneRequest
@@ -64,7 +64,7 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
         return check_data(request, report)
     began = time.perf_counter()
     output = Path(request.output)
-    model_id = request.model_id or re.sub(r"[^a-z0-9._-]+", "-", output.resolve().name.lower()).strip("-._")
+    model_id = request.model_id or id_of_name(output.resolve().name)
     if find_folder(model_id) is not None and not (request.resume and _is_of_this_training(model_id, output)):
         raise ModelError(f"There is a model {model_id} already; remove it first or choose another with --model-id.")
     _refuse_other_content(output, request.resume, model_id)

@@ -12,6 +12,7 @@ from model_runner.contract.model_card import (
     Resolution,
     card_from_json,
     find_cards,
+    id_of_name,
     read_card,
 )
 
@@ -82,3 +83,19 @@ def test_models_of_the_user_are_found_and_broken_ones_left_out(tmp_path, monkeyp
     assert CARD not in find_cards("segment")
     with pytest.raises(ModelError, match="broken"):
         read_card(tmp_path / "models" / "broken")
+
+
+@pytest.mark.parametrize(
+    ("name", "model_id"),
+    [
+        ("A b", "a-b"),
+        ("..x", "x"),
+        ("detect-ümlaut", "detect-umlaut"),
+        ("Größe & Maß", "grosse-mass"),
+        ("日本", "model"),
+        ("x" * 79 + ".y", "x" * 79),
+    ],
+)
+def test_an_id_is_made_of_a_name(name, model_id):
+    assert id_of_name(name) == model_id
+    assert replace(CARD, id=model_id).id == model_id

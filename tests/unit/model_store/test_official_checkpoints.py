@@ -9,7 +9,7 @@ import torch
 
 from model_runner.contract.model_card import Resolution
 from model_runner.errors import ModelError
-from model_runner.model_store.official_checkpoints import convert_checkpoint, id_from_name, read_checkpoint
+from model_runner.model_store.official_checkpoints import convert_checkpoint, read_checkpoint
 from model_runner.networks import build_network
 from tests.unit.model_store.checkpoint_files import detector_checkpoint, detector_weights
 
@@ -228,10 +228,3 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, saved):
         (tmp_path / name).write_bytes(content)
         assert "no PyTorch checkpoint" in refusal(tmp_path / name)
     assert "cannot be read" in refusal(tmp_path / "missing.pth")
-
-
-@pytest.mark.parametrize(
-    ("name", "model_id"), [("A b", "a-b"), ("..x", "x"), ("日本", "imported-model"), ("x" * 99, "x" * 80)]
-)
-def test_an_id_is_made_of_a_name(name, model_id):
-    assert id_from_name(name) == model_id
