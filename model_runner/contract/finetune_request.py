@@ -87,6 +87,11 @@ class FinetuneRequest:
         object.__setattr__(self, "bands", tuple(self.bands))
         refuse_unknown_task("Fine-tuning", self.task)
         refuse_unless(self.check or bool(self.output), "Name a folder for the new model with --output.")
+        refuse_unless(
+            self.init == SCRATCH or not (self.network or self.backbone),
+            f"A network or a backbone is chosen where training starts from scratch: say so with --init {SCRATCH}, or "
+            "leave --network and --backbone away.",
+        )
         refuse_band_numbers(self.bands)
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(self.scale))

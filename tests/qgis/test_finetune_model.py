@@ -70,7 +70,7 @@ def test_letters_that_no_name_may_hold_become_their_nearest(training, tmp_path):
 def test_paths_hold_where_the_runner_works_too(training, fake_runner, dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "backbone.pth").touch()
-    results = training(DATA="Ships 2024", BACKBONE="backbone.pth", OUTPUT="trained")
+    results = training(DATA="Ships 2024", INIT="none", BACKBONE="backbone.pth", OUTPUT="trained")
     request = fake_runner.requests[0]
     assert (request["data"], request["backbone"]) == (dataset, str(tmp_path / "backbone.pth"))
     assert request["output"] == results["OUTPUT"] == str(tmp_path / "trained")
@@ -157,6 +157,8 @@ def test_wrong_input_is_refused_early(training, tmp_path):
     assert "multiple of 32 from 96 pixels on; 100 was given" in training.refusal(SAMPLE_SIZE=100)
     assert "'big' are not numbers; write them like this: 0.5,2" in training.refusal(SCALE="big")
     assert "written smallest,largest" in training.refusal(SCALE="2,0.5")
+    refusal = training.refusal(NETWORK="oriented_rcnn_l2")
+    assert "say so with 'Start from' none, or leave 'Network' and 'Backbone' away" in refusal
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "thesis.txt").touch()
     assert "is not empty; choose one that is new or empty, or 'Go on" in training.refusal()

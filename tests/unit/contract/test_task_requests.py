@@ -9,6 +9,7 @@ from model_runner.contract.task_requests import (
     ClassifyRequest,
     Compute,
     DetectRequest,
+    FinetuneRequest,
     RasterSource,
     Tiling,
     request_from_plain,
@@ -40,6 +41,9 @@ def test_a_raster_source_refuses_what_cannot_be(values, words):
         RasterSource("a.tif", **values)
 
 
+TRAINING = {"task": "detect", "data": "ships", "output": "trained"}
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
@@ -49,6 +53,8 @@ def test_a_raster_source_refuses_what_cannot_be(values, words):
         (Compute, {"device": "gpu"}, "'gpu' is unknown; use auto, cpu, cuda, mps"),
         (Compute, {"precision": "int8"}, "'int8' is unknown"),
         (Compute, {"batch_size": 0}, "1 or more"),
+        (FinetuneRequest, {**TRAINING, "network": "oriented_rcnn_l2"}, "say so with --init none, or leave"),
+        (FinetuneRequest, {**TRAINING, "init": "mine", "backbone": "b.pth"}, "leave --network and --backbone away"),
     ],
 )
 def test_options_refuse_what_cannot_be(kind, values, words):
