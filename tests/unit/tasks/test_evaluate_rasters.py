@@ -150,6 +150,8 @@ def test_changes_are_compared_with_polygons(tmp_path, model):
     for name, bands, f1 in (("usual", (), 0), ("turned", (3, 2, 1), 1)):
         _, metrics = measured("change", before, changes, tmp_path / name, after=after, after_bands=bands)
         assert metrics["F1"] == f1
+        told = "bands of the later raster" in (tmp_path / name / "report.html").read_text()
+        assert told is bool(bands)
     with pytest.raises(InputError, match="The later raster's bands and colours are for change between two rasters"):
         EvaluateRequest("change", "data", str(tmp_path / "other"), "known", after_bands=(3, 2, 1))
     with pytest.raises(InputError, match="only the earlier one is there; name the later one as --after"):
