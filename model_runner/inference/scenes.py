@@ -5,7 +5,7 @@ Each scene is brought to the side on which its model works (``ModelCard.tile_siz
 middle seven eighths of it: the published test input, 224 of 256 pixels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from model_runner.raster.working_grid import WorkingGrid
 from model_runner.report import Report
 
 SCENES_FOR_A_TILE = 16  # scenes that are computed at once where another task computes one of its larger tiles
+MOST_SCENES_ACROSS = 3  # that an image may have room for which is looked at as a single one
 
 Ranking = tuple[list[int], list[float]]  # the likeliest classes of a scene and their probabilities, best first
 
@@ -148,6 +149,18 @@ def warn_of_scale(scenes: Sequence[Scene], grid: WorkingGrid, card: ModelCard, r
             "warning",
             f"{known_range(card)}; {len(strange)} of {len(scenes)} scenes are seen at {span} m a pixel: do not rely on "
             "their classes.",
+        )
+
+
+def warn_of_large_images(grids: Collection[WorkingGrid], card: ModelCard, report: Report) -> None:
+    """Tell if images of which each is looked at as one scene are so large that they hardly show one."""
+    large = sum(min(grid.width, grid.height) > MOST_SCENES_ACROSS * card.tile_size for grid in grids)
+    if large:
+        report.log(
+            "warning",
+            f"{large} of {len(grids)} images are more than {MOST_SCENES_ACROSS} times as wide as the scenes of "
+            f"{card.tile_size} pixels that the model has learnt from, and each is looked at as a single one; give such "
+            "an image by itself, as a raster, to have it looked at in cells.",
         )
 
 

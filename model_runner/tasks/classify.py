@@ -32,6 +32,7 @@ from model_runner.inference.scenes import (
     SceneClasses,
     classify_scenes,
     plan_grid,
+    warn_of_large_images,
     warn_of_scale,
 )
 from model_runner.model_store.loaded import loaded_model
@@ -193,6 +194,7 @@ def _classify_images(
         report.log("warning", f"{fault.rstrip('.')}; it is left out.")
     if len(faults) > NAMED_IMAGES:
         report.log("warning", f"{len(faults) - NAMED_IMAGES} more images are left out for such reasons.")
+    warn_of_large_images(source.grids.values(), card, report)
     frame = images_to_frame(
         [images[number].path.name for number in found.numbers],
         [source.grids[number] for number in found.numbers],

@@ -338,6 +338,20 @@ def test_images_without_place_become_a_table_and_a_broken_one_is_named(tmp_path,
     assert [line.split(",")[0] for line in lines[1:]] == ["a.tif", "b.tif", "c.tif"]
 
 
+def test_images_that_hold_many_scenes_are_told(tmp_path, network, folder):
+    nowhere = PLACES["nowhere"]
+    images = folder(a=(2, nowhere), b=(1, nowhere))
+    for side, warnings in ((192, 0), (193, 1)):
+        with rasterio.open(
+            images / "large.tif", "w", driver="GTiff", count=3, width=400, height=side, dtype="uint8"
+        ) as dataset:
+            dataset.write(painted(np.zeros((9, 9), int), 400, side, 64, 64))
+        report = Lines()
+        run(tmp_path, images, report, output=f"{side}.csv")
+        told = [text for text in report.texts["warning"] if "1 of 3 images are more than 3 times as wide" in text]
+        assert len(told) == warnings
+
+
 def test_images_with_place_become_footprints_in_the_system_that_they_share(tmp_path, network, folder):
     frame, _ = run(tmp_path, folder(a=(0, PLACES["utm"]), b=(2, PLACES["rotated"])))
     assert frame.crs == pyproj.CRS("EPSG:32633")
