@@ -30,7 +30,6 @@ from model_runner.report import Report
 from model_runner.training import checkpoints
 from model_runner.training.fit import fit
 from model_runner.training.module import Learner
-from model_runner.training.plan import SHARE_FROM_MODEL
 from model_runner.training.recipes import find_recipe
 from model_runner.training.trainer import SECONDS_BETWEEN_CHECKPOINTS
 from model_runner.training_data.labels import CHANGED, ChangeLabel, Dates, Label, MaskLabel, ObjectLabel, SceneLabel
@@ -120,7 +119,7 @@ def _bare_loop(network: nn.Module, card: ModelCard, request: FinetuneRequest, si
     recipe = find_recipe(request.task, card.network)
     device, _ = resolve_device(request.device)
     network = network.to(device, memory_format=torch.channels_last).train()
-    optimizer = recipe.optimizer(list(network.parameters()), recipe.learning_rate * SHARE_FROM_MODEL)
+    optimizer = recipe.optimizer(list(network.parameters()), recipe.learning_rate_from_model)
     samples = recipe.training_data(
         request, card.class_names, recipe.sample_side(card.tile_size, lambda: card.tile_size)
     )

@@ -61,7 +61,7 @@ class FinetuneRequest:
         metavar="N",
     )
     learning_rate: Optional[float] = option(
-        "highest learning rate (default: that of the network's recipe, half of it when starting from a model)", None
+        "highest learning rate (default: by the network, and by whether it starts from a model)", None
     )
     patience: Optional[int] = option(
         "epochs without a better figure after which training ends; 0 never (default: a third of the epochs, 10 at "

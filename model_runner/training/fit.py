@@ -78,7 +78,8 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     )
     checkpoint = _checkpoint_to_resume(request, card, report) if request.resume else None
     if checkpoint is None:
-        plan = make_plan(request, len(training), recipe.learning_rate, from_model)
+        rate = recipe.learning_rate_from_model if from_model else recipe.learning_rate
+        plan = make_plan(request, len(training), rate, from_model)
     else:
         plan = plan_of_resumed(request, checkpoint["plan"])
     report.log("info", plan.in_words())

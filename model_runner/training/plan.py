@@ -11,7 +11,6 @@ from model_runner.errors import InputError
 BATCH_SIZE = 8
 STEPS_FROM_MODEL, STEPS_FROM_SCRATCH = 1000, 3000  # at least, where the dataset is small
 EPOCHS_FROM_MODEL, EPOCHS_FROM_SCRATCH = 10, 30  # at least, where it is large
-SHARE_FROM_MODEL = 0.5  # of the recipe's learning rate: what was learnt before is not to be washed out
 VALIDATIONS = 50  # at most
 PATIENCE_SHARE, LEAST_PATIENCE = 1 / 3, 10  # of the epochs, and in epochs
 
@@ -70,7 +69,7 @@ def make_plan(request: FinetuneRequest, images: int, learning_rate: float, from_
     Args:
         request: what the user chose; None leaves the choice.
         images: how many training images there are.
-        learning_rate: the recipe's.
+        learning_rate: the recipe's, for where the network starts.
         from_model: whether the whole network starts from a model, not from scratch or a backbone only.
 
     Raises:
@@ -86,7 +85,7 @@ def make_plan(request: FinetuneRequest, images: int, learning_rate: float, from_
         images,
         batch_size,
         epochs,
-        request.learning_rate or learning_rate * (SHARE_FROM_MODEL if from_model else 1.0),
+        request.learning_rate or learning_rate,
         _patience(request, epochs),
     )
 

@@ -47,6 +47,7 @@ class ChangeRecipe:
     task: str = "change"
     sample_size: int = 256
     learning_rate: float = 5e-4
+    learning_rate_from_model: float = 2.5e-4
     averaging: float | None = None
     validation_batch_size: int = 1
 

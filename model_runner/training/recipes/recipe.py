@@ -36,6 +36,7 @@ class Recipe(Protocol):
         task: what the network learns.
         sample_size: side of the training samples of a network that starts from scratch, in pixels.
         learning_rate: the highest one, unless the user names another.
+        learning_rate_from_model: the same where the whole network has learnt something before.
         averaging: share of the averaged weights that a step leaves; None validates and keeps the weights as they are.
         validation_batch_size: how many validation images go through the network at once; 1 if their sizes differ.
     """
@@ -43,6 +44,7 @@ class Recipe(Protocol):
     task: str
     sample_size: int
     learning_rate: float
+    learning_rate_from_model: float
     averaging: float | None
     validation_batch_size: int
 

@@ -45,6 +45,7 @@ class SceneRecipe:
     task = "classify"
     sample_size = 224
     learning_rate = 5e-4
+    learning_rate_from_model = 2.5e-4
     averaging = 0.999
     validation_batch_size = 32
 

@@ -32,6 +32,7 @@ from model_runner.tasks.change import change
 from model_runner.tasks.evaluate import evaluate
 from model_runner.tasks.finetune import finetune
 from model_runner.tasks.segment import segment
+from model_runner.training.checkpoints import LAST, load_checkpoint
 from model_runner.training.datasets.images import read_image
 from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes import find_recipe
@@ -135,6 +136,8 @@ def test_a_model_is_trained_further_with_another_option_if_its_weights_fit(reque
     facts = {"init": "segment-model", "output": str(tmp_path / "finer")}
     finetune(request_of("segment", **facts, network_options=("oversampling=2",)), Report())
     assert open_model("finer", "segment")[0].network_options == {"oversampling": 2}
+    rates = [load_checkpoint(tmp_path / name, LAST)["plan"]["learning_rate"] for name in ("segment-model", "finer")]
+    assert rates == [4e-4, 6e-4]
     facts = {"init": "finer", "output": str(tmp_path / "other")}
     with pytest.raises(ModelError, match=r"The weights of finer do not fit the network: 1 of another shape \(.*Stem"):
         finetune(request_of("segment", **facts, network_options=("in_channels=4",)), Report())
