@@ -175,7 +175,7 @@ def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> Model
         **recipe.card_facts(request.sample_size or recipe.sample_size),
         network=network,
         classes=_coloured(recipe.classes(folder), {}),
-        resolution=_resolution(request.resolution or _ground_resolution(paths)),
+        resolution=_resolution(request.resolution or _ground_resolution(paths), recipe.seen_scale(request)),
         network_options=_options(request.network_options),
         licence=Licence("as its training data"),
         training_data=f"trained from scratch on {folder.name}",
@@ -192,7 +192,8 @@ def _card_of_successor(request: FinetuneRequest, facts: dict[str, str], first: M
         **(recipe.card_facts(request.sample_size) if request.sample_size else {}),
         classes=_coloured(recipe.classes(folder), {each.name: each.colour for each in first.classes}),
         network_options={**first.network_options, **_options(request.network_options)},
-        resolution=_resolution(request.resolution or _ground_resolution(paths)) or first.resolution,
+        resolution=_resolution(request.resolution or _ground_resolution(paths), recipe.seen_scale(request))
+        or first.resolution,
         description="",
         limits="",
         metrics={},
@@ -209,8 +210,10 @@ def _ground_resolution(paths: list[Path]) -> float | None:
     return None
 
 
-def _resolution(metres: float | None) -> Resolution | None:
-    return Resolution(metres / 2, metres, metres * 2) if metres else None
+def _resolution(metres: float | None, scale: tuple[float, float]) -> Resolution | None:
+    """What a network knows that sees images of so many metres a pixel, smaller and larger by these factors."""
+    smallest, largest = scale
+    return Resolution(metres / largest, metres, metres / smallest) if metres else None
 
 
 def _carry_over(old: nn.Module, first: ModelCard, new: nn.Module, card: ModelCard, report: Report) -> None:

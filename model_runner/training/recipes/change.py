@@ -67,6 +67,10 @@ class ChangeRecipe:
         """See ``Recipe``; at this threshold the figures were measured."""
         return {"threshold": THRESHOLD}
 
+    def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
+        """See ``Recipe``."""
+        return request.scale or SCALE
+
     def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
         return min(tile_size, network_side(longest_side()))
@@ -81,7 +85,7 @@ class ChangeRecipe:
         """See ``Recipe``; beyond the images nothing changes."""
         samples = open_pairs(Path(request.data), "train", pixels)
         augment = MapAugmentation(
-            side, request.scale or SCALE, beyond=0, swap_probability=0.5, jitter=JITTER, hues=HUES
+            side, self.seen_scale(request), beyond=0, swap_probability=0.5, jitter=JITTER, hues=HUES
         )
         return AlteredSamples(samples, partial(alter_map, augment), request.seed)
 

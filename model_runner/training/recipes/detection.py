@@ -58,6 +58,10 @@ class DetectionRecipe:
         best = figures["best threshold"] if figures.get("F1") else THRESHOLD
         return {"threshold": math.floor(1000 * best) / 1000, "merge_iou": MERGE_IOU}
 
+    def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
+        """See ``Recipe``."""
+        return request.scale or SCALE
+
     def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
         return min(tile_size, network_side(longest_side()))
@@ -71,7 +75,7 @@ class DetectionRecipe:
     ) -> Dataset:
         """See ``Recipe``."""
         samples = ObjectDataset(Path(request.data), "train", class_names, pixels=pixels)
-        augment = ObjectAugmentation(side, scale=request.scale or SCALE, fill=mean_colour(pixels.count))
+        augment = ObjectAugmentation(side, scale=self.seen_scale(request), fill=mean_colour(pixels.count))
         return AlteredSamples(samples, partial(alter_objects, augment, request.mosaic), request.seed)
 
     def validation_data(

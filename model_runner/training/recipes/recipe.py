@@ -60,6 +60,9 @@ class Recipe(Protocol):
     def decisions(self, figures: dict[str, float]) -> dict[str, float]:
         """What a model's card says of what counts, for weights that reached these figures on the validation images."""
 
+    def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
+        """The smallest and the largest factor over the images' own scale at which the network sees what they show."""
+
     def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """The side of the training samples in pixels, unless the user names another.
 

@@ -27,6 +27,7 @@ from model_runner.training.datasets.scenes import (
 from model_runner.training.schedules import cosine, warm_up
 
 SCALE = (1.0, 3.5)  # parts of 8 to 100 % of the area
+SIZES_OF_SCENES = (0.5, 2.0)
 LABEL_SMOOTHING = 0.1
 WEIGHT_DECAY = 0.05
 WARM_UP_SHARE, WARM_UP_START, END = 2 / 300, 1e-3, 1e-6
@@ -64,6 +65,10 @@ class SceneRecipe:
     def decisions(self, figures: dict[str, float]) -> dict[str, float]:
         """See ``Recipe``; the likeliest class is taken, however likely it is."""
         return {}
+
+    def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
+        """See ``Recipe``; scenes of a class differ in size as they are."""
+        return SIZES_OF_SCENES
 
     def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; a scene of any size fills the sample."""

@@ -57,6 +57,10 @@ class SegmentationRecipe:
         """See ``Recipe``; the likeliest class is taken, however likely it is."""
         return {}
 
+    def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
+        """See ``Recipe``."""
+        return request.scale or SCALE
+
     def sample_side(self, tile_size: int, longest_side: Callable[[], int]) -> int:
         """See ``Recipe``; samples larger than all images would be empty around them."""
         return min(tile_size, network_side(longest_side()))
@@ -70,7 +74,7 @@ class SegmentationRecipe:
     ) -> Dataset:
         """See ``Recipe``."""
         samples = open_masks(Path(request.data), "train", class_names, pixels)
-        augment = MapAugmentation(side, request.scale or SCALE, jitter=JITTER, hues=HUES, largest_share=LARGEST_SHARE)
+        augment = MapAugmentation(side, self.seen_scale(request), jitter=JITTER, hues=HUES, largest_share=LARGEST_SHARE)
         return AlteredSamples(samples, partial(alter_map, augment), request.seed)
 
     def validation_data(

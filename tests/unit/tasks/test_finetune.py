@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from model_runner.contract.folders import program_name
-from model_runner.contract.model_card import read_card
+from model_runner.contract.model_card import Resolution, read_card
 from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
 from model_runner.errors import Cancelled, InputError, ModelError
 from model_runner.model_store.store import open_model, save_model
@@ -81,7 +81,7 @@ def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
     assert finished.outputs == {"model": str(model), "folder": str(folder), "report": str(folder / "report.html")}
     card, network = open_model("my-courts", "detect")
     assert card.class_names == ("court",)
-    assert card.resolution.best == 0.5
+    assert card.resolution == Resolution(0.5 / 1.33, 0.5, 0.5 / 0.75)
     assert card.network_options["neck_channels"] == 16
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
     assert "courts" in card.training_data
