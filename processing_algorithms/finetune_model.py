@@ -223,13 +223,13 @@ class FinetuneModel(RunnerAlgorithm):
         self.addOutput(QgsProcessingOutputHtml("REPORT", "Report"))
         self.addOutput(QgsProcessingOutputString("MODEL", "Name of the new model"))
         self.add_numbers(
-            METRIC="The figure by which the best weights were chosen",
+            METRIC="The figure by which the weights were chosen",
             MAP50="detect: mean average precision at an overlap of 0.5",
             MIOU="segment: mean IoU of the classes",
             F1="detect (at the best threshold) and change (of the changed pixels): F1",
             BEST_THRESHOLD="detect: score from which F1 is highest, which is the new model's threshold",
             TOP_1="classify: share of the scenes whose likeliest class is right",
-            BEST_EPOCH="The epoch after which the model was best",
+            EPOCH="The epoch after which the model had its weights",
             SECONDS="Seconds",
         )
 

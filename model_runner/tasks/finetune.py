@@ -79,7 +79,7 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
         raise
     card, installed = _deliver(card, fitted, output, report)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
-    numbers = {**figures, "best_epoch": fitted.epoch, "seconds": round(time.perf_counter() - began, 1)}
+    numbers = {**figures, "epoch": fitted.epoch, "seconds": round(time.perf_counter() - began, 1)}
     page = write_training_report(request, card, began, report)
     return Finished(job="", outputs={"model": str(installed), "folder": str(output), **page}, numbers=numbers)
 

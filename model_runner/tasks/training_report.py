@@ -90,7 +90,7 @@ def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[E
 def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], seconds: float) -> str:
     course, folder = read_course(Path(request.output)), Path(request.data)
     last = load_checkpoint(Path(request.output), LAST)
-    plan, best_epoch = (None, None) if last is None else (Plan(**last["plan"]), last["course"]["best_epoch"])
+    plan, kept_epoch = (None, None) if last is None else (Plan(**last["plan"]), last["course"]["kept_epoch"])
     figures = {name: value for name, value in card.metrics.items() if isinstance(value, int | float)}
     main = {name: value for name, value in figures.items() if _class_of(name, card) is None}
     counts = {split: count_labels(card, folder, split, request.bands) for split in ("train", "val")}
@@ -106,7 +106,7 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
         "fingerprint of the data (SHA-256)": card.data_fingerprint,
         "resolution": card.resolution and f"{card.resolution.best:.3g} m a pixel",
         "plan": plan and plan.in_words(),
-        "best epoch": best_epoch or None,
+        "epoch of the weights": kept_epoch or None,
         "last epoch": None if course.last_epoch is None else int(course.last_epoch),
         "duration, since it went on" if request.resume else "duration": _duration(seconds),
         "finished": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -118,7 +118,7 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
         f"{card.network} learnt from {folder.name}.{ending}",
         (
             cards(main) if main else "",
-            section("How it went", *_curves(course, card, best_epoch)),
+            section("How it went", *_curves(course, card, kept_epoch)),
             section("Classes", _class_table(card, counts, figures), *_bars(card, figures)),
             section(
                 "Validation images at random",
@@ -132,17 +132,17 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
     )
 
 
-def _curves(course: Course, card: ModelCard, best_epoch: int | None) -> tuple[str, ...]:
+def _curves(course: Course, card: ModelCard, kept_epoch: int | None) -> tuple[str, ...]:
     whole = {name: each for name, each in course.figures.items() if _class_of(name, card) is None}
     by_class = {name: each for name, each in course.figures.items() if _class_of(name, card) is not None}
     main = next(iter(card.metrics), "")
-    best = card.metrics[main] if best_epoch and main in whole else nan
+    kept = card.metrics[main] if kept_epoch and main in whole else nan
     losses = course.losses if len(course.losses) != 2 else {"loss": course.losses["loss"]}
     return tuple(
         line_chart(title, _series(columns, main), "epoch", "", mark=mark)
         for title, columns, mark in (
             ("Loss on the training images", losses, None),
-            ("Figures on the validation images", whole, Mark(best_epoch or 0, best, f"best: {best:.3f}")),
+            ("Figures on the validation images", whole, Mark(kept_epoch or 0, kept, f"the model: {kept:.3f}")),
             ("Figures by class", by_class if len(by_class) <= MOST_CURVES else {}, None),
             ("Learning rate", course.rates, None),
         )

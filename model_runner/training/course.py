@@ -25,6 +25,8 @@ class Course:
         rows: of the log, one for each validation.
         best: the best figure; None before the first validation.
         best_epoch: after which epoch it was reached.
+        leeway: by how much a figure may be below the best one and count as equal.
+        kept_epoch: the last epoch whose figure is the best or counts as equal; its weights become the model.
         validated: the last step after which the network was validated.
         losses: sums of the losses since then.
         summed: over how many steps.
@@ -37,6 +39,8 @@ class Course:
     rows: list[dict[str, Any]] = field(default_factory=list)
     best: float | None = None
     best_epoch: int = 0
+    leeway: float = 0.0
+    kept_epoch: int = 0
     validated: int = 0
     losses: dict[str, Any] = field(default_factory=dict)
     summed: int = 0

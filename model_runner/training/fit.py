@@ -32,7 +32,7 @@ FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 class Fitted(NamedTuple):
-    """The best weights of a run, the figures they reached on the validation images, and after which epoch."""
+    """The weights that a run keeps, the figures they reached on the validation images, and after which epoch."""
 
     state: dict[str, Tensor]
     metrics: dict[str, float]
@@ -46,6 +46,8 @@ def seed_everything(seed: int) -> None:
 
 def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_model: bool, report: Report) -> Fitted:
     """Train the network on the dataset and return the weights that were best on its validation images.
+
+    Later weights that are worse by no more than chance are taken for as good, and preferred.
 
     Checkpoints are written in the output folder after every validation and every few minutes, and ``log/metrics.csv``
     after every validation.

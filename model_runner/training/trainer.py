@@ -25,6 +25,7 @@ from model_runner.report import Report
 from model_runner.training import checkpoints
 from model_runner.training.averaging import AveragedNetwork
 from model_runner.training.batches import Batch, Steps, training_loader, validation_loader
+from model_runner.training.chance import standard_error
 from model_runner.training.course import COUNTS, Clock, Course
 from model_runner.training.event_file import EventFile
 from model_runner.training.memory import parts_that_fit
@@ -34,6 +35,7 @@ from model_runner.training.recipes.recipe import Metric, Recipe
 
 GRADIENT_CLIP = 35.0
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
+LEEWAY = 0.5  # standard errors below the best figure within which a later state, more settled, is taken for as good
 
 
 class Job(NamedTuple):
@@ -119,6 +121,12 @@ class _Training:
         if not course.finished:
             course.finished = True
             self._save()
+        if course.kept_epoch > course.best_epoch:
+            self._say(
+                "info",
+                f"The model has the weights of epoch {course.kept_epoch}, which are as good as those of epoch "
+                f"{course.best_epoch} as far as {len(self._job.validation)} validation images can tell.",
+            )
         if course.faults:
             self._report.log(
                 "warning", f"{len(course.faults)} images could not be read and were left out: {' '.join(course.faults)}"
@@ -259,7 +267,7 @@ class _Training:
                 self._report.log("warning", f"Left out: {fault}")
 
     def _validate_if_due(self) -> None:
-        """After the epochs that the plan names, measure the network and keep it if it is the best."""
+        """After the epochs that the plan names, measure the network and keep it if it is the best, or as good."""
         course, plan = self._course, self._plan
         if course.step == course.validated or not plan.is_validated(course.step):
             return
@@ -271,7 +279,8 @@ class _Training:
                 f"The loss is no longer a number in epoch {epoch}; begin anew with a learning rate below "
                 f"{plan.learning_rate:g}."
             )
-        figures = self._measure()
+        metric = self._measure()
+        figures = metric.compute()
         name, score = next(iter(figures.items()))
         rate = self._optimizer.param_groups[0]["lr"]
         course.rows.append({"epoch": epoch, "step": course.step, "learning_rate": rate, **losses, **figures})
@@ -280,7 +289,9 @@ class _Training:
             self._events.add(course.step, told)
         course.validated, course.losses, course.summed = course.step, {}, 0
         if course.best is None or math.isnan(course.best) or score > course.best:
-            course.best, course.best_epoch = score, epoch
+            course.best, course.best_epoch, course.leeway = score, epoch, LEEWAY * standard_error(metric)
+        if math.isnan(course.best) or score >= course.best - course.leeway:
+            course.kept_epoch = epoch
             self._save_best(figures, epoch)
         told = ", ".join(f"{key} {value:.3f}" for key, value in {"loss": losses.get("loss", 0.0), **figures}.items())
         self._say("info", f"Epoch {epoch} of {plan.epochs}: {told}")
@@ -297,8 +308,8 @@ class _Training:
         epochs_left = plan.epochs - self._course.step // plan.steps_per_epoch
         return -(-epochs_left // plan.epochs_between_validations)
 
-    def _measure(self) -> dict[str, float]:
-        """The figures of the network, or of its average, on the validation images."""
+    def _measure(self) -> Metric:
+        """What the network, or its average, says of the validation images."""
         while True:
             try:
                 return self._measured()
@@ -310,7 +321,7 @@ class _Training:
             self._validation_batch //= 2
 
     @torch.no_grad()
-    def _measured(self) -> dict[str, float]:
+    def _measured(self) -> Metric:
         fabric, job = self._fabric, self._job
         metric: Metric = self._recipe.metric(job.card.class_names)
         loader = validation_loader(
@@ -336,7 +347,7 @@ class _Training:
             metric.seen = {name: seen for part in found for name, seen in part.items()}
         if not metric.seen:
             raise InputError("None of the validation images could be read.")
-        return metric.compute()
+        return metric
 
     def _save_best(self, figures: dict[str, float], epoch: int) -> None:
         network = self._averaged.network if self._averaged is not None else self._learner.network

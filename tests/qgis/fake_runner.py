@@ -279,7 +279,7 @@ def finetune(job, request):
     leave_model(request)
     installed = str(user_models_folder() / request.model_id)
     outputs = {"model": installed, "folder": str(folder), "report": str(folder / REPORT_FILE)}
-    return Finished(job, outputs, {"mAP50": 0.62, "AP50 ship": 0.62, "best_epoch": 4, "seconds": 0.1})
+    return Finished(job, outputs, {"mAP50": 0.62, "AP50 ship": 0.62, "epoch": 4, "seconds": 0.1})
 
 
 PRETENCES = {

@@ -47,7 +47,7 @@ def test_a_dataset_is_enough(training, fake_runner, dataset, tmp_path):
     }  # fmt: skip
     assert {name: request[name] for name in expected} == expected
     assert (results["MODEL"], results["METRIC"], results["MAP50"]) == ("ships-2024-detect", 0.62, 0.62)
-    assert (results["BEST_EPOCH"], results["OUTPUT"]) == (4, str(tmp_path / "training"))
+    assert (results["EPOCH"], results["OUTPUT"]) == (4, str(tmp_path / "training"))
     assert Path(results["REPORT"]) == tmp_path / "training" / "report.html"
 
 

@@ -115,12 +115,12 @@ class DetectionMetric:
     def update(self, network: nn.Module, images: Tensor, targets: list[Sample]) -> None:
         """Take a batch of normalised images."""
         for found, target in zip(network(images), targets, strict=True):
-            detections = tuple(each.cpu() for each in found)
-            self.seen[target.name] = detections, (target.boxes.cpu(), target.labels.cpu(), target.difficult.cpu())
+            truth = (target.boxes, target.labels, target.difficult)
+            self.seen[target.name] = overlaps(*(each.cpu() for each in (*found, *truth)))
 
     def compute(self) -> dict[str, float]:
         """mAP50, the best F1 and its threshold, and the average precision of each class that the images show."""
-        images = [overlaps(*found, *truth) for found, truth in self.seen.values()]
+        images = list(self.seen.values())
         result = average_precisions(images, len(self._class_names), IOU, "area")
         curve = curve_of(images, [judge(image, IOU) for image in images])
         best = curve.best_threshold()

@@ -128,7 +128,7 @@ def test_a_network_is_trained_goes_on_and_is_measured(request_of, tmp_path, task
 
 @pytest.mark.parametrize("task", ["segment", "change"])
 def test_a_network_learns_from_single_images_of_the_smallest_size(request_of, task):
-    assert finetune(request_of(task, batch_size=1), Report()).numbers["best_epoch"] == 1
+    assert finetune(request_of(task, batch_size=1), Report()).numbers["epoch"] == 1
 
 
 def test_a_model_is_trained_further_with_another_option_if_its_weights_fit(request_of, tmp_path):
