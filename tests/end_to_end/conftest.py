@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "resources" / "demo" / "airfield.tif"
 SIDE = 256  # of the squares that the demo's image is made of
 SECONDS = 300
+LONG = 4  # a type of numbers in TIFF
+PREVIEW = {254: 1, 256: 64, 257: 64, 258: 8, 259: 6, 262: 1, 277: 1}  # in the old kind of JPEG; no RowsPerStrip (278)
 
 
 def start(*command, home):
@@ -123,6 +126,20 @@ def two_bands(tmp_path, planes):
         with rasterio.open(path, "w", **{**square.profile, "count": 2}) as fewer:
             fewer.write(square.read((1, 2)))
     return path
+
+
+@pytest.fixture
+def with_preview(planes):
+    """The square with planes, and a small preview of the kind that photo editors leave, on which GDAL remarks."""
+    tiff = bytearray(planes.read_bytes())
+    (directory,) = struct.unpack_from("<I", tiff, 4)
+    (count,) = struct.unpack_from("<H", tiff, directory)
+    struct.pack_into("<I", tiff, directory + 2 + 12 * count, len(tiff))  # the link to the next directory
+    tiff += struct.pack("<H", len(PREVIEW))
+    for tag, value in PREVIEW.items():
+        tiff += struct.pack("<HHII", tag, LONG, 1, value)
+    planes.write_bytes(tiff + bytes(4))
+    return planes
 
 
 @pytest.fixture

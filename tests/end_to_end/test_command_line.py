@@ -46,6 +46,13 @@ def test_a_damaged_raster_is_one_line_and_leaves_nothing(runner, damaged, tmp_pa
     assert list(folder.iterdir()) == []
 
 
+def test_what_gdal_remarks_of_a_file_stays_out_of_the_output(runner, with_preview, tmp_path):
+    done = runner("segment", with_preview, "--output", tmp_path / "classes.tif")
+    assert done.returncode == 0, done.stderr
+    assert "Share of the ground" in done.stderr
+    assert "RowsPerStrip" not in done.stderr
+
+
 @pytest.mark.usefixtures("change_model")
 @pytest.mark.parametrize(
     ("command", "options", "text"),
