@@ -98,13 +98,13 @@ def regions_to_frame(
         run_id: id of the run.
 
     Returns:
-        A frame with the columns class_id, class_name, area_m2 (on the ellipsoid; without a reference system in
-        pixels), model and run_id.
+        A frame with the columns class_id, class_name, area_m2 (on the ellipsoid; without a reference system
+        area_pixels), model and run_id.
     """
     columns = {
         "class_id": np.asarray(numbers, dtype=np.int32),
         "class_name": np.array([class_names[number] for number in numbers], dtype=object),
-        "area_m2": grid.measure_polygons(polygons),
+        "area_pixels" if grid.crs is None else "area_m2": grid.measure_polygons(polygons),
         "model": np.full(len(polygons), model, dtype=object),
         "run_id": np.full(len(polygons), run_id, dtype=object),
     }

@@ -18,10 +18,12 @@ class AreaTable:
     Attributes:
         pixels: (classes,) how many pixels each class has.
         areas: (classes,) square metres on the ellipsoid; without a reference system, pixels.
+        in_metres: whether there is a reference system.
     """
 
     def __init__(self, grid: WorkingGrid, classes: int) -> None:
         self._grid = grid
+        self.in_metres = grid.crs is not None
         self.pixels = np.zeros(classes, np.int64)
         self.areas = np.zeros(classes, np.float64)
 

@@ -105,10 +105,10 @@ def _open_maps(
 
 
 def _numbers(table: AreaTable) -> dict[str, float]:
-    """What of the ground has changed: square metres, pixels and share of what has data at both dates."""
+    """What has changed: square metres, if there is a reference system, pixels, share of what has data at both dates."""
     area, total = table.areas[CHANGED], table.areas.sum()
     return {
-        "area_m2_changed": round(float(area), 3),
+        **({"area_m2_changed": round(float(area), 3)} if table.in_metres else {}),
         "pixels_changed": int(table.pixels[CHANGED]),
         "share_changed": round(float(area / total), 6) if total else 0.0,
     }

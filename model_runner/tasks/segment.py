@@ -83,11 +83,10 @@ def _open_maps(
 
 
 def _table_by_class(names: tuple[str, ...], table: AreaTable) -> dict[str, float]:
-    """The numbers of the result: square metres and pixels by class."""
-    return {
-        **{f"area_m2_{name}": round(float(area), 3) for name, area in zip(names, table.areas, strict=True)},
-        **{f"pixels_{name}": int(count) for name, count in zip(names, table.pixels, strict=True)},
-    }
+    """The numbers of the result: square metres, if there is a reference system, and pixels by class."""
+    areas = {f"area_m2_{name}": round(float(area), 3) for name, area in zip(names, table.areas, strict=True)}
+    pixels = {f"pixels_{name}": int(count) for name, count in zip(names, table.pixels, strict=True)}
+    return {**areas, **pixels} if table.in_metres else pixels
 
 
 def _write_outlines(

@@ -134,6 +134,24 @@ def test_nothing_changes_between_a_raster_and_itself(pair, run, tmp_path):
 
 
 @pytest.mark.usefixtures("difference")
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_without_a_reference_system_nothing_is_told_in_square_metres(pair, make_raster, run, tmp_path):
+    pixels = read_bands(pair[0])
+    changed = pixels.copy()
+    changed[(slice(None), *SQUARE)] = 250
+    images = [
+        make_raster(f"{name}.tif", date, transform=Affine.identity(), crs=None)
+        for name, date in (("earlier", pixels), ("later", changed))
+    ]
+    finished, _, _ = run(*images, polygons=str(tmp_path / "change.gpkg"))
+    assert not [name for name in finished.numbers if "m2" in name]
+    assert finished.numbers["pixels_changed"] == 32 * 48
+    frame = pyogrio.read_dataframe(tmp_path / "change.gpkg")
+    assert list(frame.columns) == ["area_pixels", "mean_probability", "model", "run_id", "geometry"]
+    assert frame["area_pixels"].tolist() == [32 * 48]
+
+
+@pytest.mark.usefixtures("difference")
 def test_a_part_is_the_crop_of_the_whole(pair, run):
     left, top = GROUND @ (90, 30)
     _, found, transform = run(*pair, extent=(left, top - 40, left + 50, top))

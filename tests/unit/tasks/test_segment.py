@@ -97,7 +97,21 @@ def test_a_raster_without_data_or_georeference_has_a_result_too(run, make_raster
     found, dataset, finished = run(path, polygons=str(path).replace("a.tif", "p.gpkg"))
     assert (found == 255).all()
     assert dataset.transform == Affine.identity()
-    assert finished.numbers["area_m2_red"] == finished.numbers["count"] == finished.numbers["tiles"] == 0
+    assert finished.numbers["pixels_red"] == finished.numbers["count"] == finished.numbers["tiles"] == 0
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_without_a_reference_system_nothing_is_told_in_square_metres(run, make_raster, tmp_path):
+    path = str(tmp_path / "outlines.gpkg")
+    found, _, finished = run(
+        make_raster("a.tif", blocks(100, 120)[0], transform=Affine.identity(), crs=None), polygons=path
+    )
+    assert not [name for name in finished.numbers if "m2" in name]
+    frame = geopandas.read_file(path)
+    assert list(frame.columns) == ["class_id", "class_name", "area_pixels", "model", "run_id", "geometry"]
+    assert (
+        frame["area_pixels"].sum() == found.size == sum(finished.numbers[f"pixels_{name}"] for name in CARD.class_names)
+    )
 
 
 def test_a_part_is_the_crop_of_the_whole_at_its_place(run, make_raster):
