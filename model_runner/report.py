@@ -123,6 +123,22 @@ class TerminalReport(Report):
             self._bar = None
 
 
+class EachLineOnce(Report):
+    """Passes on what it is told to another report, a line that comes again only the first time."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._told: set[str] = set()
+        self.progress = report.progress
+        self.check_cancelled = report.check_cancelled
+
+    def log(self, level: str, text: str) -> None:
+        """Tell the line, unless it was told before."""
+        if text not in self._told:
+            self._told.add(text)
+            self._report.log(level, text)
+
+
 def plain_json(values: dict) -> str:
     """A dictionary as one line of JSON, for summaries on standard output."""
     return json.dumps(values, ensure_ascii=False, separators=(", ", ": "))

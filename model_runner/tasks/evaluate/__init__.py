@@ -20,7 +20,7 @@ from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import Computer, choose_computer
 from model_runner.inference.opening import refuse_bands
 from model_runner.model_store.loaded import loaded_model
-from model_runner.report import Report
+from model_runner.report import EachLineOnce, Report
 from model_runner.reports.page import tell
 from model_runner.tasks.evaluate.maps import measure_change, measure_segmentation
 from model_runner.tasks.evaluate.objects import measure_objects
@@ -66,12 +66,13 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
     computer = choose_computer(request.compute, report)
     model = _open(request.model, request, computer)
     other = _open(request.against, request, computer) if request.against else None
+    told_once = EachLineOnce(report)  # both models are measured on the same data
     with _arriving_whole(output) as folder:
-        card, measured = _measure(*model, request, computer, folder, report)
+        card, measured = _measure(*model, request, computer, folder, told_once)
         against = None
         if other:
             with TemporaryDirectory(dir=folder) as aside:
-                against = _measure(*other, request, computer, Path(aside), report)
+                against = _measure(*other, request, computer, Path(aside), told_once)
         seconds = round(time.perf_counter() - began, 1)
         figures = _rounded(measured.figures)
         metrics = {

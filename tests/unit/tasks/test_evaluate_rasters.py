@@ -222,6 +222,10 @@ def test_polygons_without_a_class_are_left_out_and_counted_once(tmp_path, model)
         assert json.loads((tmp_path / name / "metrics.json").read_text())["objects"] == 1
         told = f"2 of the 3 polygons of the reference {layer} have no class in the field class_name and are left out."
         assert report.warnings.count(told) == 1
+    request = EvaluateRequest("detect", raster, str(tmp_path / "two"), "known", reference=layer, against="another")
+    report = Lines()
+    evaluate(request, report)
+    assert report.warnings.count(told) == len(set(report.warnings)) == len(report.warnings)
     nothing = write_layer(tmp_path / "nothing.gpkg", labelled, class_name=["", "", None])
     with pytest.raises(InputError, match="None of the 3 polygons"):
         measured("detect", raster, nothing, tmp_path / "nothing")
