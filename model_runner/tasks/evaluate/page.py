@@ -56,7 +56,7 @@ def evaluation_page(
         "largest overlap of two objects": request.nms_iou,
         "images": measured.figures.get("images"),
         "objects": measured.figures.get("objects"),
-        "smallest score": measured.figures.get("threshold"),
+        "smallest score" if request.task == "detect" else "smallest probability": measured.figures.get("threshold"),
         "computed on": str(computer),
         "duration": f"{seconds:.0f} s",
         "finished": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),

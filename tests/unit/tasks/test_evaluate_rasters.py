@@ -144,6 +144,9 @@ def test_changes_are_compared_with_polygons(tmp_path, model):
     changes = write_layer(tmp_path / "changes.gpkg", [ground(30, 20, 90, 60)])
     _, metrics = measured("change", before, changes, tmp_path / "report", after=after)
     assert metrics["F1"] == metrics["IoU"] == 1
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "smallest probability" in page
+    assert "smallest score" not in page
     with rasterio.open(after, "r+") as turned:
         turned.write(np.where(turned.read() > 100, 20, turned.read())[:2], (1, 2))  # only the third band shows it
     model("change", ("unchanged", "changed"), lambda before, after: (after - before).abs()[:, :1] - 1)
