@@ -31,6 +31,7 @@ from model_runner.reports.page import cards, facts, render_page, section, table
 from model_runner.reports.pictures import save_side_by_side
 from model_runner.training.checkpoints import LAST, load_checkpoint
 from model_runner.training.datasets.images import IMAGE_SUFFIXES
+from model_runner.training.datasets.layouts import dataset_splits
 from model_runner.training.datasets.maps import MapDataset, open_masks, open_pairs
 from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SceneDataset
@@ -93,7 +94,8 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
     plan, kept_epoch = (None, None) if last is None else (Plan(**last["plan"]), last["course"]["kept_epoch"])
     figures = {name: value for name, value in card.metrics.items() if isinstance(value, int | float)}
     main = {name: value for name, value in figures.items() if _class_of(name, card) is None}
-    counts = {split: count_labels(card, folder, split, request.bands) for split in ("train", "val")}
+    parts = {"train": "train", "val": "val"} if dataset_splits(folder, card.task) else {"the dataset": "train"}
+    counts = {part: count_labels(card, folder, split, request.bands) for part, split in parts.items()}
     explained: tuple[str, ...] = (object_legend(),) if card.task == "detect" else ()
     if card.task in ("segment", "change"):
         explained = map_legends(card, card.background)

@@ -33,7 +33,7 @@ from model_runner.tasks.evaluate.rasters import (
 )
 from model_runner.tasks.evaluate.scenes import measure_scenes
 from model_runner.training.datasets.findings import refuse
-from model_runner.training.datasets.layouts import check_layout
+from model_runner.training.datasets.layouts import check_layout, dataset_splits
 
 ON_DATASETS = {
     "detect": measure_objects,
@@ -75,11 +75,12 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
                 against = _measure(*other, request, computer, Path(aside), told_once)
         seconds = round(time.perf_counter() - began, 1)
         figures = _rounded(measured.figures)
+        split = _split_of(request)
         metrics = {
             "model": card.id,
             "weights_sha256": card.weights_sha256,
             "data": str(Path(request.data).resolve()),
-            "split": request.split if request.reference is None else None,
+            "split": split,
             "bands": list(request.bands) or None,
             "reference": request.reference and str(Path(request.reference).resolve()),
             **figures,
@@ -88,7 +89,7 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
         }
         text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
         (folder / METRICS).write_text(text, encoding="utf-8")
-        page = evaluation_page(request, card, computer, measured, against, seconds)
+        page = evaluation_page(request, split, card, computer, measured, against, seconds)
         (folder / PAGE).write_text(page, encoding="utf-8")
     for each, found in filter(None, ((card, measured), against)):
         told = ", ".join(f"{name} {tell(found.figures[name])}" for name in found.main)
@@ -107,6 +108,12 @@ def _refuse_other_data(request: EvaluateRequest) -> None:
     if Path(request.data).is_file():
         raise InputError(f"{request.data} is a file: name the --reference that labels it, or the folder of a dataset.")
     check_layout(Path(request.data), request.task, refuse)
+
+
+def _split_of(request: EvaluateRequest) -> str | None:
+    """The part of the data that was measured; None for a raster, and for a dataset that is not divided."""
+    divided = request.reference is None and dataset_splits(Path(request.data), request.task)
+    return request.split if divided else None
 
 
 def _open(model_id: str, request: EvaluateRequest, computer: Computer) -> tuple[ModelCard, nn.Module]:

@@ -22,6 +22,7 @@ DOING = {
 
 def evaluation_page(
     request: EvaluateRequest,
+    split: str | None,
     card: ModelCard,
     computer: Computer,
     measured: Measured,
@@ -30,17 +31,17 @@ def evaluation_page(
 ) -> str:
     """The page as HTML: main figures, those of another model beside them, the sections of the task and the facts."""
     data = Path(request.data).resolve()
-    if request.reference is None:
-        lead = f"{DOING[request.task].capitalize()} by {card.id}, measured on {data.name} ({request.split})"
-    else:
-        lead = f"{DOING[request.task].capitalize()} by {card.id}, measured on {data.name}"
+    lead = f"{DOING[request.task].capitalize()} by {card.id}, measured on {data.name}"
+    if split is not None:
+        lead += f" ({split})"
+    if request.reference is not None:
         lead += f" against {Path(request.reference).name}"
     told = {
         "model": f"{card.id}: {card.title}",
         "network": card.network,
         "weights (SHA-256)": card.weights_sha256,
         "data": str(data),
-        "part": request.split if request.reference is None else None,
+        "part": split,
         "later raster": request.after and str(Path(request.after).resolve()),
         "reference": request.reference and str(Path(request.reference).resolve()),
         "features that count": request.where,

@@ -121,8 +121,9 @@ def test_what_is_called_background_is_of_no_interest(tmp_path, model):
     copyfile(raster, tmp_path / "data" / "images" / "a.tif")
     copyfile(finished.outputs["found"], tmp_path / "data" / "masks" / "a.tif")
     (tmp_path / "data" / "classes.json").write_text('[{"name": "background"}, {"name": "water"}]')
-    request = EvaluateRequest("segment", str(tmp_path / "data"), str(tmp_path / "second"), "known")
-    evaluate(request, Report())
+    _, undivided = measured("segment", str(tmp_path / "data"), None, tmp_path / "second")
+    assert undivided["split"] is None
+    assert "(val)" not in (tmp_path / "second" / "report.html").read_text()
     with rasterio.open(tmp_path / "second" / "outcomes" / "a.tif") as outcomes:
         assert set(np.unique(outcomes.read(1))) == {NOTHING, TRUE}
 

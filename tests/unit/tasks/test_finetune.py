@@ -100,6 +100,16 @@ def test_the_same_seed_gives_the_same_weights(request_of, tmp_path):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.parametrize(
+    ("folder", "told", "untold"), [("courts", "objects in val", "the dataset"), ("courts/train", "the dataset", "val")]
+)
+def test_the_report_tells_the_parts_that_the_dataset_has(request_of, tmp_path, folder, told, untold):
+    finetune(request_of(data=str(tmp_path / folder)), Report())
+    head, *_ = (tmp_path / "my courts" / "report.html").read_text(encoding="utf-8").split("<tbody>")
+    assert told in head
+    assert f"objects in {untold}" not in head
+
+
 def test_several_processes_share_the_images(request_of, monkeypatch):
     hardware = {"accelerator": "cpu", "devices": 2, "strategy": fit.shared_work(), "precision": "32-true"}
     monkeypatch.setattr(fit, "_hardware", lambda request: hardware)

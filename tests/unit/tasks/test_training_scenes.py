@@ -71,7 +71,8 @@ def test_a_classifier_is_trained_and_measured_as_it_is_used(request_of, tmp_path
     finished = evaluate(request, Report())
     assert finished.numbers["top-1"] == pytest.approx(trained.numbers["top-1"], abs=1e-4)
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
-    assert metrics["images"] == 4
+    assert (metrics["split"], metrics["images"]) == ("val", 4)
+    assert "measured on scenes (val)" in (tmp_path / "report" / "report.html").read_text()
     assert sum(sum(row.values()) for row in metrics["confusion"].values()) == 4
     assert sum(metrics["confusion"][name].get(name, 0) for name in CLASSES) / 4 == metrics["top-1"]
     assert metrics["classes"]["lake"]["images"] == 2
