@@ -30,7 +30,7 @@ def check_layout(folder: Path, task: str, tell: Tell) -> bool:
     others = find_other_tasks(folder, task)
     if others:
         text = (
-            f"{folder} was made for another task: it has the folders of a dataset for {' or '.join(others)}, not for "
+            f"{folder} was made for another task: it has the layout of a dataset for {' or '.join(others)}, not for "
             f"{task}, which has {LAYOUTS[task]}."
         )
         tell(Finding("other_task", str(folder), text))
@@ -43,26 +43,18 @@ def find_task(folder: Path) -> str:
     Raises:
         InputError: for none; the text tells what there can be.
     """
-    told = _told_tasks(folder)
-    if told:
-        return told[0]
-    if holds_annotations(folder):
-        return "detect"
-    if _holds_scenes(folder):
-        return "classify"
+    tasks = _laid_out_for(folder)
+    if tasks:
+        return tasks[0]
     layouts = "; ".join(f"{layout} ({task})" for task, layout in LAYOUTS.items())
     raise InputError(f"{folder} holds no dataset. It would have in it, or in each of {', '.join(SPLITS)}: {layouts}.")
 
 
 def find_other_tasks(folder: Path, task: str) -> tuple[str, ...]:
-    """The tasks for which a dataset is laid out, where it is not for this one; none where its folders may be scenes."""
-    told = _told_tasks(folder)
-    if task in told:
-        return ()
-    in_json = holds_annotations(folder)
-    if told or in_json or task == "classify":
-        return () if task == "detect" and in_json else told
-    return ("classify",) if _holds_scenes(folder) else ()
+    """The tasks for which a dataset is laid out, where it is not for this one."""
+    tasks = _laid_out_for(folder)
+    may_be_this = task in tasks or (task == "detect" and holds_annotations(folder))
+    return () if may_be_this else tasks
 
 
 def dataset_splits(folder: Path, task: str) -> tuple[str, ...]:
@@ -74,15 +66,20 @@ def dataset_splits(folder: Path, task: str) -> tuple[str, ...]:
     return present_splits(folder, (MASK_FOLDERS if task == "segment" else PAIR_FOLDERS)[0])
 
 
-def _told_tasks(folder: Path) -> tuple[str, ...]:
-    """The tasks whose folders a dataset has, itself or in a split; JSON files and folders of images tell too little."""
+def _laid_out_for(folder: Path) -> tuple[str, ...]:
+    """The tasks whose folders a dataset has, itself or in a split; else that of COCO's files or of scenes' folders."""
     roots = (folder, *(part_folder(folder, split) for split in SPLITS))
 
     def holds(names: tuple[str, ...]) -> bool:
         return any(all((root / name).is_dir() for name in names) for root in roots)
 
     found = {"segment": holds(MASK_FOLDERS), "change": holds(PAIR_FOLDERS), "detect": is_dota(folder)}
-    return tuple(task for task, is_there in found.items() if is_there)
+    told = tuple(task for task, is_there in found.items() if is_there)
+    if told:
+        return told
+    if holds_annotations(folder):
+        return ("detect",)
+    return ("classify",) if _holds_scenes(folder) else ()
 
 
 def _holds_scenes(folder: Path) -> bool:

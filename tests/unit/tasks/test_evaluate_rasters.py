@@ -280,7 +280,7 @@ def test_what_is_no_dataset_for_the_task_is_told_before_the_model_is_loaded(tmp_
     (tmp_path / "labelTxt").mkdir()
     raster = write_raster(tmp_path / "image.tif")
     for data, text in (
-        (tmp_path, "was made for another task: it has the folders of a dataset for detect, not for segment"),
+        (tmp_path, "was made for another task: it has the layout of a dataset for detect, not for segment"),
         (tmp_path / "nothing", "There is no folder .*nothing; a dataset is one"),
         (raster, "is a file: name the --reference that labels it"),
     ):

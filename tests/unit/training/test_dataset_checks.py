@@ -71,6 +71,16 @@ def objects(tmp_path, pictures):
 
 
 @pytest.fixture
+def objects_in_coco(tmp_path, pictures):
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [], "categories": []}
+    for split in ("train", "val"):
+        pictures.draw(tmp_path / f"{split}2017" / "a.png")
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        (tmp_path / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.fixture
 def masks(tmp_path, pictures):
     (tmp_path / "classes.json").write_text(json.dumps([{"name": "land", "colour": "#00c800"}, {"name": "water"}]))
     for place in ("train/{}/a", "train/{}/b", "val/{}/c"):
@@ -305,7 +315,14 @@ def test_folders_without_a_dataset_and_without_parts_are_told(tmp_path, objects)
 
 
 @pytest.mark.parametrize(
-    ("task", "fixture"), [("detect", "objects"), ("segment", "masks"), ("change", "pairs"), ("classify", "scenes")]
+    ("task", "fixture"),
+    [
+        ("detect", "objects"),
+        ("detect", "objects_in_coco"),
+        ("segment", "masks"),
+        ("change", "pairs"),
+        ("classify", "scenes"),
+    ],
 )
 def test_a_dataset_of_another_task_is_not_taken_for_one_of_this(request, task, fixture):
     folder = request.getfixturevalue(fixture)
@@ -314,7 +331,7 @@ def test_a_dataset_of_another_task_is_not_taken_for_one_of_this(request, task, f
     assert find_task(folder) == task
     for other in {"detect", "segment", "change", "classify"} - {task}:
         found, kinds = check(other, folder)
-        one_of(kinds.pop("other_task"), f"has the folders of a dataset for {task}, not for {other}")
+        one_of(kinds.pop("other_task"), f"has the layout of a dataset for {task}, not for {other}")
         assert kinds == {}
         assert found.errors
 
