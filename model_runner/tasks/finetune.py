@@ -44,6 +44,7 @@ from model_runner.training.datasets.images import ground_resolution
 from model_runner.training.fit import Fitted, best_so_far, fit, is_finished, seed_everything
 from model_runner.training.pixel_statistics import pixel_facts
 from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
+from model_runner.training.recipes.recipe import Recipe
 
 BACKBONE_PARTS = ("Stem.", "stages.", "norm")
 FIRST_TENSOR = "Stem.proj.weight"
@@ -175,7 +176,7 @@ def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> Model
         **recipe.card_facts(request.sample_size or recipe.sample_size),
         network=network,
         classes=_coloured(recipe.classes(folder), {}),
-        resolution=_resolution(request.resolution or _ground_resolution(paths), recipe.seen_scale(request)),
+        resolution=_resolution(request, recipe, paths),
         network_options=_options(request.network_options),
         licence=Licence("as its training data"),
         training_data=f"trained from scratch on {folder.name}",
@@ -192,8 +193,7 @@ def _card_of_successor(request: FinetuneRequest, facts: dict[str, str], first: M
         **(recipe.card_facts(request.sample_size) if request.sample_size else {}),
         classes=_coloured(recipe.classes(folder), {each.name: each.colour for each in first.classes}),
         network_options={**first.network_options, **_options(request.network_options)},
-        resolution=_resolution(request.resolution or _ground_resolution(paths), recipe.seen_scale(request))
-        or first.resolution,
+        resolution=_resolution(request, recipe, paths) or first.resolution,
         description="",
         limits="",
         metrics={},
@@ -210,9 +210,10 @@ def _ground_resolution(paths: list[Path]) -> float | None:
     return None
 
 
-def _resolution(metres: float | None, scale: tuple[float, float]) -> Resolution | None:
-    """What a network knows that sees images of so many metres a pixel, smaller and larger by these factors."""
-    smallest, largest = scale
+def _resolution(request: FinetuneRequest, recipe: Recipe, paths: list[Path]) -> Resolution | None:
+    """What a network knows that learns from these images, which it sees smaller and larger than they are."""
+    metres = request.resolution or _ground_resolution(paths)
+    smallest, largest = recipe.seen_scale(request)
     return Resolution(metres / largest, metres, metres / smallest) if metres else None
 
 
