@@ -129,21 +129,25 @@ class ParameterReader:
             f"{', '.join(card.id for card in cards) or 'none'}. 'Manage models' (lwganet:managemodels) can bring more."
         )
 
-    def refuse_damaged_rasters(self) -> None:
-        """Refuse raster files that cannot be opened, of which QGIS would say that they were not found.
+    def refuse_unreadable_rasters(self) -> None:
+        """Refuse rasters that cannot be opened, of which QGIS would say that they were not found, or would name none.
 
         Raises:
-            InputError: there is such a file.
+            InputError: there is such a raster.
         """
         for definition in self._algorithm.parameterDefinitions():
             if not isinstance(definition, (QgsProcessingParameterRasterLayer, QgsProcessingParameterMultipleLayers)):
                 continue
             given = self._parameters.get(definition.name())
             for path in given if isinstance(given, (list, tuple)) else [given]:
-                if isinstance(path, str) and Path(path).is_file() and self._opened(path) is None:
+                if not isinstance(path, str) or not path or self._opened(path) is not None:
+                    continue
+                if Path(path).is_file():
                     raise InputError(
                         f"The raster {path} cannot be opened: it is damaged, or it is no raster that GDAL can read."
                     )
+                if isinstance(definition, QgsProcessingParameterMultipleLayers):
+                    raise InputError(f"There is no raster {path}; check its name and folder.")
 
     def _opened(self, path: str) -> Optional[QgsRasterLayer]:
         """The raster layer of a file, or None if there is none."""

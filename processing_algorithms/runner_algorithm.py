@@ -69,7 +69,7 @@ class RunnerAlgorithm(Algorithm):
     def checkParameterValues(self, parameters, context):
         values = ParameterReader(self, parameters, context)
         try:
-            values.refuse_damaged_rasters()
+            values.refuse_unreadable_rasters()
             fine, text = super().checkParameterValues(parameters, context)
             if not fine:
                 return fine, text

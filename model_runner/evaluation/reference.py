@@ -76,7 +76,10 @@ def read_labelled(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid, 
         )
     near = shapely.intersects(shapely.make_valid(polygons), shapely.box(0, 0, grid.width, grid.height))
     if not near.any():
-        raise InputError(f"No polygon of the reference {request.reference} lies on the part of {request.data} in use.")
+        raise InputError(
+            f"No polygon of the reference {request.reference} lies on the part of {request.data} in use; check the "
+            "reference systems and the extent."
+        )
     return Labelled(frame[near].reset_index(drop=True), polygons[near], numbers[near])
 
 

@@ -70,8 +70,9 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
     with ExitStack() as opened:
         places = open_places(request, labels, area, opened, warn)
         if not places:
-            where = "the polygons" if area is None else "the area of interest"
-            raise InputError(f"None of the rasters touches {where}; check the reference systems.")
+            layer = f"the area of interest {request.area}" if request.area else f"the label layer {request.labels}"
+            rasters = "any of the rasters" if len(request.rasters) > 1 else request.rasters[0]
+            raise InputError(f"No polygon of {layer} lies on {rasters}; check the reference systems and the extent.")
         labellers = [_labeller(request, place, labels.names, background, colours) for place in places]
         plan = make_plan(request, places, labellers)
         report.log("info", _announcement(plan))

@@ -82,7 +82,7 @@ def load_data(request: LoadDataRequest, report: Report) -> Finished:
             chips.append(_outline_of(image, grid, name, split))
     if not chips:
         raise InputError(
-            f"The {nowhere} images of {folder} have no georeference, so their labels have no place on a map."
+            f"None of the {nowhere} images of {folder} has a georeference, without which labels have no place on a map."
         )
     if nowhere:
         report.log("warning", f"{nowhere} images have no georeference and are left out.")

@@ -82,9 +82,12 @@ def test_layers_are_called_by_their_names_not_by_files_that_were_made_of_them(ex
         export()
 
 
-def test_an_image_that_cannot_be_opened_is_named(export, tmp_path):
+def test_an_image_that_cannot_be_opened_is_named(export, raster, tmp_path):
     (tmp_path / "damaged.tif").write_bytes(b"II*")
     assert f"The raster {tmp_path / 'damaged.tif'} cannot be" in export.refusal(INPUT=[str(tmp_path / "damaged.tif")])
+    missing = str(tmp_path / "missing.tif")
+    for images in ([raster, missing], missing):
+        assert export.refusal(INPUT=images) == f"There is no raster {missing}; check its name and folder."
 
 
 def test_wrong_input_is_refused_early(export, tmp_path):

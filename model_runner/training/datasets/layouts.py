@@ -25,7 +25,7 @@ NO_CLASSES = {IMAGES, LABELS, *MASK_FOLDERS, *PAIR_FOLDERS}
 def check_layout(folder: Path, task: str, tell: Tell) -> bool:
     """Whether a folder is there, and not laid out for another task than this; if it is, ``tell`` is told."""
     if not folder.is_dir():
-        tell(Finding("layout", str(folder), f"There is no folder {folder}; a dataset is one."))
+        tell(Finding("layout", str(folder), f"There is no folder {folder}; choose that of a dataset."))
         return False
     others = find_other_tasks(folder, task)
     if others:

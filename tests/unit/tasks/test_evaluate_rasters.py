@@ -203,6 +203,9 @@ def test_objects_are_compared_with_polygons_and_those_outside_of_the_area_do_not
     area = write_layer(tmp_path / "area.gpkg", [ground(0, 0, 120, 120)])
     _, less = measured("detect", raster, roofs, tmp_path / "less", class_field="kind", area=area)
     assert less["objects"] == 1
+    far = write_layer(tmp_path / "far.gpkg", labelled[2:], kind=["roof"])
+    with pytest.raises(InputError, match=f"No polygon of the reference {far} lies on the part of {raster} in use;"):
+        measured("detect", raster, far, tmp_path / "far", class_field="kind")
     wrong = write_layer(tmp_path / "wrong.gpkg", labelled[:1], class_name=["Roof"])
     with pytest.raises(InputError, match="the class 'Roof' is unknown; the model knows roof, tank"):
         measured("detect", raster, wrong, tmp_path / "wrong")
@@ -281,7 +284,7 @@ def test_what_is_no_dataset_for_the_task_is_told_before_the_model_is_loaded(tmp_
     raster = write_raster(tmp_path / "image.tif")
     for data, text in (
         (tmp_path, "was made for another task: it has the layout of a dataset for detect, not for segment"),
-        (tmp_path / "nothing", "There is no folder .*nothing; a dataset is one"),
+        (tmp_path / "nothing", "There is no folder .*nothing; choose that of a dataset"),
         (raster, "is a file: name the --reference that labels it"),
     ):
         with pytest.raises(InputError, match=text):
