@@ -40,10 +40,9 @@ def check_data(request: FinetuneRequest, report: Report) -> Finished:
         _tell(found, report, outputs.get("check"))
     if found.errors:
         count, files = len(found.errors), len({each.file for each in found.errors})
-        raise InputError(
-            f"The dataset {request.data} cannot be used: {_some(count, 'fault')} in {_some(files, 'place')}, listed "
-            f"{'in ' + outputs['check'] if outputs else 'above'}; nothing was trained."
-        )
+        where = f"in {outputs['check']}" if outputs else "above"
+        listed = f"{_some(count, 'fault')} in {_some(files, 'place')}, listed {where}; nothing was trained."
+        raise InputError(f"The dataset {request.data} cannot be used: {listed if count > 1 else found.errors[0].text}")
     images = {f"images {split}": count for split, count in found.images.items()}
     return Finished(job="", outputs=outputs, numbers={**images, "errors": 0, "warnings": len(found.doubts)})
 

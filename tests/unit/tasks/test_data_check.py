@@ -72,6 +72,12 @@ def test_what_is_wrong_stops_training_and_is_told_in_full(data, tmp_path, monkey
         finetune(request, Report())
 
 
+def test_a_single_fault_is_told_at_once(data, tmp_path):
+    request = FinetuneRequest("segment", str(data), str(tmp_path / "new"), init="none")
+    with pytest.raises(InputError, match=f"The dataset {data} cannot be used: {data} was made for another task: "):
+        finetune(request, Report())
+
+
 def test_the_exit_status_and_the_list_are_for_scripts_too(data, capsys):
     arguments = ["finetune", "--task", "classify", "--data", str(data), "--check"]
     assert main(arguments) == 0
