@@ -286,6 +286,10 @@ def _tensors_of(source: str) -> tuple[dict[str, Tensor], str]:
     """The tensors of a model by its id, of a safetensors file or of a checkpoint, and the name of their file."""
     folder = find_folder(source)
     path = Path(source) if folder is None else folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise InputError(
+            f"The backbone {source} is neither a model that is installed nor a file; name one of these, or none."
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path), path.name

@@ -323,6 +323,8 @@ def test_weights_of_a_backbone_are_taken_where_they_fit(request_of, tmp_path):
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     with pytest.raises(InputError, match="cannot be read"):
         finetune(request_of(output=str(tmp_path / "x"), backbone=str(tmp_path / "junk.safetensors")), Report())
+    with pytest.raises(InputError, match="The backbone nowhere is neither a model that is installed nor a file"):
+        finetune(request_of(output=str(tmp_path / "y"), backbone="nowhere"), Report())
 
 
 @pytest.mark.parametrize("option", ["neck_channels=wide", "neck_channels=1.5", "colour=3"])
