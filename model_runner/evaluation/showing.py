@@ -22,7 +22,7 @@ from model_runner.evaluation.scenes import scene_example
 from model_runner.inference.computing import Computer
 from model_runner.inference.detecting import find_objects
 from model_runner.inference.detections import DetectionCollector
-from model_runner.inference.prepare import prepare
+from model_runner.inference.prepare import prepare_mirrored
 from model_runner.metrics.detection import judge, overlaps
 from model_runner.raster.scenes import seen_side
 from model_runner.raster.source import TileInput
@@ -114,7 +114,7 @@ def _scenes(model: Model, folder: Path, split: str) -> tuple[int, Callable[[int]
 
     def show(number: int) -> Example:
         image = middles[number].image.numpy()
-        images = prepare([TileInput(image, np.ones(image.shape[1:], bool))], card, computer.device)
+        images = prepare_mirrored([TileInput(image, np.ones(image.shape[1:], bool))], card, computer.device)
         with computer.autocast():
             probabilities = network(images)[0].float().softmax(0).cpu()
         path = samples.paths[number]

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From the pixels of tiles to what a network takes."""
+"""From the pixels of tiles to what a network takes.
+
+Networks take sides that are multiples of 32, from 96 on, so what is smaller must be filled up. Maps and scenes see the
+ground mirrored there, as if it went on: next to a plain colour, networks find what is not there. Objects would be
+mirrored too, and a half one become a whole one; so detectors see the mean colour, as they did when they were published.
+"""
 
 from collections.abc import Sequence
 
@@ -18,7 +23,7 @@ SMALLEST_SIDE = 96
 def prepare(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -> Tensor:
     """Normalised images for the network, by the card's mean and standard deviation.
 
-    Pixels without data and the padding to a multiple of 32 are 0, which is the mean colour.
+    Pixels without data, and those that are added on the right and at the bottom, are 0, which is the mean colour.
 
     Args:
         tiles: tiles of one size, pixels on the scale 0 to 255.
@@ -28,15 +33,44 @@ def prepare(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -
     Returns:
         (N, C, H, W) float32 on the device, channels last in memory.
     """
+    images, _ = _normalise(tiles, card, device)
+    height, width = (_network_side(side) for side in images.shape[-2:])
+    images = functional.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def prepare_mirrored(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -> Tensor:
+    """As ``prepare``, but each image goes on as its mirror image, again and again if need be, where its data end.
+
+    Data end with the first and the last of an image's rows and columns that have any; pixels without data between
+    these are 0.
+    """
+    images, valid = _normalise(tiles, card, device)
+    rows = _mirrored(valid.any(2), _network_side(images.shape[-2]))
+    columns = _mirrored(valid.any(1), _network_side(images.shape[-1]))
+    places = rows[:, :, None] * images.shape[-1] + columns[:, None]
+    places += torch.arange(len(images), device=device).view(-1, 1, 1) * valid[0].numel()
+    pixels = images.permute(0, 2, 3, 1).flatten(0, 2)  # a row each, which makes picking them fast
+    return pixels.index_select(0, places.flatten()).unflatten(0, places.shape).permute(0, 3, 1, 2)
+
+
+def _normalise(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images (N, C, h, w), 0 where they have no data, and where they have data (N, h, w)."""
     pixels = torch.from_numpy(np.stack([tile.pixels for tile in tiles])).to(device).float()
     valid = torch.from_numpy(np.stack([tile.valid for tile in tiles])).to(device)
     mean = torch.tensor(card.mean, device=device).view(1, -1, 1, 1)
     std = torch.tensor(card.std, device=device).view(1, -1, 1, 1)
-    images = (pixels - mean).div_(std).mul_(valid.unsqueeze(1))
-    return pad_to_stride(images).contiguous(memory_format=torch.channels_last)
+    return (pixels - mean).div_(std).mul_(valid.unsqueeze(1)), valid
 
 
-def pad_to_stride(images: Tensor) -> Tensor:
-    """Images (N, C, H, W) with zeros added on the right and at the bottom, to a multiple of 32 from 96 on."""
-    height, width = (max(SMALLEST_SIDE, -(-side // STRIDE) * STRIDE) for side in images.shape[-2:])
-    return functional.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))
+def _network_side(side: int) -> int:
+    """The smallest side that networks take and that holds so many pixels."""
+    return max(SMALLEST_SIDE, -(-side // STRIDE) * STRIDE)
+
+
+def _mirrored(has_data: Tensor, length: int) -> Tensor:
+    """Which places (N, length) along axes are shown, if what has data (N, L) is mirrored at both ends of it."""
+    first = has_data.int().argmax(1, keepdim=True)
+    count = has_data.shape[1] - has_data.flip(1).int().argmax(1, keepdim=True) - first
+    steps = (torch.arange(length, device=has_data.device) - first) % (2 * count)
+    return first + torch.minimum(steps, 2 * count - 1 - steps)

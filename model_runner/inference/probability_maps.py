@@ -12,7 +12,7 @@ from model_runner.contract.task_requests import Tiling
 from model_runner.inference.blending import Band, BlendingCollector, plan_strips
 from model_runner.inference.computing import Computer, tiles_for_model
 from model_runner.inference.engine import Throughput, TileSource, run_over_tiles
-from model_runner.inference.prepare import prepare
+from model_runner.inference.prepare import prepare_mirrored
 from model_runner.inference.views import mean_of_mirrored_views
 from model_runner.raster.source import TileInput
 from model_runner.raster.working_grid import WorkingGrid
@@ -74,7 +74,7 @@ def predict_tiles(
         computer: computes.
         flips: whether four mirrored views are averaged.
     """
-    images = [prepare(tiles, card, computer.device) for tiles in dates]
+    images = [prepare_mirrored(tiles, card, computer.device) for tiles in dates]
     maps = mean_of_mirrored_views(probabilities, *images) if flips else probabilities(*images)
     height, width = dates[0][0].valid.shape
     return list(maps[:, :, :height, :width].cpu())

@@ -21,7 +21,7 @@ from model_runner.errors import RunnerError
 from model_runner.inference.computing import Computer
 from model_runner.inference.engine import Throughput, run_over_tiles
 from model_runner.inference.opening import known_range, knows, warn_of_unknown_scale
-from model_runner.inference.prepare import prepare
+from model_runner.inference.prepare import prepare_mirrored
 from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, details, middle_square, plan_cells, seen_side
 from model_runner.raster.source import RasterSource, TileInput, open_source
 from model_runner.raster.working_grid import WorkingGrid
@@ -201,7 +201,7 @@ def _predict(
     top: int,
     scenes: list[TileInput],
 ) -> list[Ranking]:
-    images = prepare([_middle(scene) for scene in scenes], card, device)
+    images = prepare_mirrored([_middle(scene) for scene in scenes], card, device)
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
         logits = network(images)
     probabilities, labels = logits.float().softmax(dim=1).topk(top)

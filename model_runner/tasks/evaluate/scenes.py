@@ -14,7 +14,7 @@ from model_runner.evaluation.images import ImageReader
 from model_runner.evaluation.measured import Measured
 from model_runner.evaluation.scenes import SceneTally
 from model_runner.inference.computing import Computer
-from model_runner.inference.prepare import prepare
+from model_runner.inference.prepare import prepare_mirrored
 from model_runner.metrics.confusion import agreement
 from model_runner.raster.scenes import seen_side
 from model_runner.raster.source import TileInput
@@ -44,8 +44,9 @@ def measure_scenes(
         report.check_cancelled()
         report.progress("images", first, len(samples))
         numbers = range(first, min(first + computer.batch_size, len(samples)))
-        batch = [samples[number].image.numpy() for number in numbers]
-        images = prepare([TileInput(image, np.ones(image.shape[1:], bool)) for image in batch], card, computer.device)
+        seen = [samples[number].image.numpy() for number in numbers]
+        batch = [TileInput(image, np.ones(image.shape[1:], bool)) for image in seen]
+        images = prepare_mirrored(batch, card, computer.device)
         with computer.autocast():
             logits = network(images)
         for number, probabilities in zip(numbers, logits.float().softmax(1).cpu(), strict=True):

@@ -191,6 +191,18 @@ def test_cells_with_less_than_half_of_their_pixels_are_left_out(tmp_path, make_r
     assert finished.numbers["left_out"] == 1
 
 
+@pytest.mark.parametrize("hidden", [np.s_[:, :0], np.s_[:, :28], np.s_[34:]])
+def test_a_cell_that_is_filled_in_part_is_seen_as_if_its_ground_went_on(hidden, tmp_path, make_raster, network):
+    pixels = np.full((3, 64, 64 + 36), 20, np.uint8)
+    pixels[1] = 120
+    mask = np.full((64, 64 + 36), 255, np.uint8)
+    mask[:, :64][hidden] = 0
+    frame, _ = run(tmp_path, make_raster("a.tif", pixels, mask=mask))
+    logits = 4 * (np.array([20, 120, 20]) / 127.5 - 1)
+    expected = np.exp(logits[1]) / np.exp(logits).sum()
+    assert frame["probability"].tolist() == pytest.approx([expected] * 2, rel=1e-5)
+
+
 def test_a_raster_without_any_data_gives_an_empty_layer(tmp_path, make_raster, network):
     frame, finished = run(tmp_path, make_raster("a.tif", np.zeros((3, 128, 128), np.uint8), nodata=0))
     assert frame.empty

@@ -247,7 +247,7 @@ def test_images_of_a_tile_are_measured_as_the_network_sees_them(tmp_path, monkey
         labels = np.array(Image.open(data / "val" / "masks" / path.name).crop((0, 0, 96, 90)))
         write(path, pixels)
         write(data / "val" / "masks" / path.name, labels)
-        padded = np.pad(pixels / 60, ((0, 6), (0, 0), (0, 0))).astype(np.float32)
+        padded = np.pad(pixels / 60, ((0, 6), (0, 0), (0, 0)), mode="symmetric").astype(np.float32)
         with torch.inference_mode():
             found = network(torch.from_numpy(padded).permute(2, 0, 1)[None])[0, :, :90].argmax(0).numpy()
         np.add.at(expected, (labels, found), 1)
