@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From the pixels of tiles to what a network takes.
 
-Networks take sides that are multiples of 32, from 96 on, so what is smaller must be filled up. Maps and scenes see the
-ground mirrored there, as if it went on: next to a plain colour, networks find what is not there. Objects would be
-mirrored too, and a half one become a whole one; so detectors see the mean colour, as they did when they were published.
+Networks take sides that are multiples of 32, from 96 on, so what is smaller must be filled up. For maps and scenes the
+ground goes on there as its mirror image: beside a plain colour, networks find what is not there. Detectors see the mean
+colour, as the published ones: an object that the border cuts, joined with its mirror image, would get too long a box.
 """
 
 from collections.abc import Sequence
