@@ -37,7 +37,7 @@ class SegmentationRecipe:
     task = "segment"
     sample_size = 512
     learning_rate = 4e-4
-    learning_rate_from_model = 6e-4  # on few images better than 2e-4 and 4e-4: see docs/fine_tuning.md
+    learning_rate_from_model = 6e-4  # with less, a hundred chips and a few dozen passes teach new classes too little
     averaging = None
     validation_batch_size = 1
 
