@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""GDAL datasets for threads, and GDAL's errors in one line."""
+"""GDAL datasets that threads share, and GDAL's errors in one line."""
 
 import threading
 import warnings
@@ -30,7 +30,10 @@ def reading(path: str) -> Iterator[None]:
 
 
 class Handles:
-    """A raster file, opened once for each thread that reads it.
+    """A raster file, opened once, that threads read one after the other.
+
+    GDAL keeps the blocks that it has decoded with the dataset. Neighbouring tiles share blocks, so threads with
+    datasets of their own would decode most of them once each.
 
     Args:
         path: anything that GDAL can open.
@@ -38,24 +41,26 @@ class Handles:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._lock = threading.Lock()
-        self._opened: dict[tuple[int, int | None], DatasetReader] = {}
+        self._lock = threading.RLock()
+        self._opened: dict[int | None, DatasetReader] = {}
 
-    def get(self, overview: int | None = None) -> DatasetReader:
-        """This thread's dataset of the raster, or of one of its overviews, the first of which is number 0.
+    @contextmanager
+    def reading(self, overview: int | None = None) -> Iterator[DatasetReader]:
+        """Yield the dataset of the raster, or of one of its overviews, the first of which is number 0.
+
+        No other thread reads the raster meanwhile.
 
         Raises:
-            UnreadableRaster: GDAL cannot open it.
+            UnreadableRaster: GDAL cannot open it, or cannot read what the block wants.
         """
-        key = (threading.get_ident(), overview)
-        with self._lock:
-            if key not in self._opened:
-                self._opened[key] = self._open(overview)
-            return self._opened[key]
+        with self._lock, reading(self.path):
+            if overview not in self._opened:
+                self._opened[overview] = self._open(overview)
+            yield self._opened[overview]
 
     def _open(self, overview: int | None) -> DatasetReader:
         options = {} if overview is None else {"overview_level": overview}
-        with reading(self.path), _quiet, warnings.catch_warnings():
+        with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(self.path, sharing=False, **options)
 

@@ -13,7 +13,7 @@ from rasterio.windows import Window
 
 from model_runner.raster.bands import COLOUR_BANDS, BandChoice, choose_bands
 from model_runner.raster.georeference import coarsen, factors_for_resolution, native_grid, window_of_extent
-from model_runner.raster.handles import Handles, reading
+from model_runner.raster.handles import Handles
 from model_runner.raster.mask import PolygonMask
 from model_runner.raster.overlap import NamedGrid, shared_window
 from model_runner.raster.pixels import has_valid, read_pixels
@@ -76,9 +76,9 @@ def open_source(
     path = str(path)
     handles = Handles(path)
     try:
-        dataset = handles.get()
-        choice = choose_bands(dataset, tuple(bands), band_count)
-        native, warnings = native_grid(dataset)
+        with handles.reading() as dataset:
+            choice = choose_bands(dataset, tuple(bands), band_count)
+            native, warnings = native_grid(dataset)
         window = Window(0, 0, native.width, native.height)
         if extent is not None:
             window = window_of_extent(native, extent, extent_crs, path)
@@ -193,8 +193,7 @@ class RasterSource:
         x, y, width, height = self._clip(tile)
         if self._polygons is not None and not self._polygons.touches(x, y, width, height):
             return False
-        dataset = self._handles.get(self._placement.overview)
-        with reading(self._handles.path):
+        with self._handles.reading(self._placement.overview) as dataset:
             return has_valid(dataset, self._choice, self._placement.window(x, y, width, height))
 
     def read(self, tile: Tile) -> TileInput:
@@ -224,9 +223,8 @@ class RasterSource:
         Raises:
             UnreadableRaster: the file is damaged.
         """
-        with reading(self._handles.path):
-            window = self._placement.window(x, y, width, height)
-            _, valid = read_pixels(self._handles.get(), self._choice, window)
+        with self._handles.reading() as dataset:
+            _, valid = read_pixels(dataset, self._choice, self._placement.window(x, y, width, height))
         if self._polygons is not None:
             valid &= self._polygons.inside(x, y, width, height)
         return valid
@@ -239,8 +237,7 @@ class RasterSource:
         if self._polygons is not None and not self._polygons.touches(scene.x, scene.y, scene.width, scene.height):
             return False
         placement = self._place(scene, side)
-        dataset = self._handles.get(placement.overview)
-        with reading(self._handles.path):
+        with self._handles.reading(placement.overview) as dataset:
             return has_valid(dataset, self._choice, placement.window(across.start, down.start, len(across), len(down)))
 
     def read_scene(self, scene: Scene, side: int) -> TileInput:
@@ -297,21 +294,22 @@ class RasterSource:
 
     def _read_source(self, overview: int | None, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Source pixels on the scale 0 to 255, and which have data."""
-        with reading(self._handles.path):
-            values, valid = read_pixels(self._handles.get(overview), self._choice, window)
+        with self._handles.reading(overview) as dataset:
+            values, valid = read_pixels(dataset, self._choice, window)
         return (values if self._stretch is None else self._stretch.apply(values) * valid), valid
 
     @cached_property
     def _stretch(self) -> Stretch | None:
         """One stretch for all tiles, from the whole raster whatever the extent; None if all bands are 8 bit."""
-        dataset = self._handles.get()
-        types = [dataset.dtypes[number - 1] for number in self._choice.numbers]
-        if self._choice.palette is not None or set(types) == {"uint8"}:
-            return None
-        if self._limits:
-            whole = [(0.0, 255.0) if each == "uint8" else own for each, own in zip(types, self._limits, strict=True)]
-            return Stretch(*zip(*whole, strict=True))
-        with reading(self._handles.path):
+        with self._handles.reading() as dataset:
+            types = [dataset.dtypes[number - 1] for number in self._choice.numbers]
+            if self._choice.palette is not None or set(types) == {"uint8"}:
+                return None
+            if self._limits:
+                whole = [
+                    (0.0, 255.0) if each == "uint8" else own for each, own in zip(types, self._limits, strict=True)
+                ]
+                return Stretch(*zip(*whole, strict=True))
             return choose_stretch(
                 partial(read_pixels, dataset, self._choice),
                 dataset.width,

@@ -169,7 +169,7 @@ def test_threads_read_the_same_and_all_files_are_closed(make_raster):
             for one, other in zip(alone, readers.map(lambda tile: source.read(tile).pixels, tiles * 4), strict=False):
                 np.testing.assert_array_equal(one, other)
         opened = list(source._handles._opened.values())
-    assert len(opened) == 5
+    assert len(opened) == 1
     assert all(dataset.closed for dataset in opened)
 
 
