@@ -74,13 +74,15 @@ class AxisWeights:
         """How many source pixels are needed from the first on."""
         return int(self.indices.max()) + 1 - self.first
 
-    def combine(self, values: np.ndarray, axis: int) -> np.ndarray:
-        """Working pixels from source pixels, whose first along ``axis`` is ``first``."""
-        shape = [1] * values.ndim
-        shape[axis] = len(self.indices)
+    def combine(self, plane: np.ndarray, axis: int) -> np.ndarray:
+        """Working pixels from a plane (H, W), float32, of source pixels, whose first along ``axis`` is ``first``."""
+        places = (self.indices - self.first).T
+        weights = self.weights.T[:, None, :] if axis else self.weights.T[:, :, None]
         combined = 0
-        for index, weight in zip(self.indices.T, self.weights.T, strict=True):
-            combined = combined + values.take(index - self.first, axis=axis) * weight.reshape(shape)
+        for place, weight in zip(places, weights, strict=True):
+            part = plane.take(place, axis)
+            part *= weight
+            combined += part
         return combined
 
 
@@ -111,6 +113,10 @@ def weighted_means(
 
     Where that is 0, so are the means.
     """
-    weighted = np.concatenate([values * weights, weights[None]])
-    *sums, share = columns.combine(rows.combine(weighted, axis=1), axis=2)
-    return np.stack(sums) / np.where(share > 0, share, 1), share
+
+    def combine(plane: np.ndarray) -> np.ndarray:  # one at a time: all at once are too much for a processor's cache
+        return columns.combine(rows.combine(plane, axis=0), axis=1)
+
+    share = combine(weights)
+    total = np.where(share > 0, share, 1)
+    return np.stack([combine(band * weights) / total for band in values]), share
