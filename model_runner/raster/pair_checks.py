@@ -7,6 +7,7 @@ and season hardly move. A low pass gives the peak the form of a Gaussian, whose 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from os.path import realpath
 from typing import NamedTuple
@@ -17,9 +18,10 @@ from model_runner.raster.grid_mapping import GridMapping
 from model_runner.raster.pair import PairInput, RasterPair
 from model_runner.raster.tiling import Tile, lone_tile
 
-WINDOW = 256  # largest side of a window in pixels
+WINDOW = 160  # largest side of a window in pixels
 SMALLEST_WINDOW = 64
-WINDOWS_PER_AXIS = 4
+WINDOWS_PER_AXIS = 5
+THINNING = 2  # every so manyth column and row of a window tells of the light
 VALID_SHARE = 0.9  # of a window's pixels, from which it is used
 LOW_PASS = 1.0  # standard deviation, in pixels, of the correlation's peak
 FARTHEST = 4  # a shift may be one over this of a window's side
@@ -68,7 +70,7 @@ class Light:
 
 
 class PairSample(NamedTuple):
-    """Windows of a pair, and all their valid pixels (C, n) at both dates."""
+    """Windows of a pair, and valid pixels (C, n) of them, thinned out, at both dates."""
 
     windows: list[PairInput]
     before: np.ndarray
@@ -84,10 +86,15 @@ def sample_pair(pair: RasterPair) -> PairSample:
     windows = [pair.read(tile) for tile in _spread_windows(pair.grid.width, pair.grid.height) if pair.has_data(tile)]
     nothing = np.empty((pair.before.band_count, 0), np.float32)
     before, after = (
-        np.concatenate([nothing, *(getattr(each, date).pixels[:, each.valid] for each in windows)], axis=1)
+        np.concatenate([nothing, *(_thinned(getattr(each, date).pixels, each.valid) for each in windows)], axis=1)
         for date in ("before", "after")
     )
     return PairSample(windows, before, after)
+
+
+def _thinned(pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Some of the valid pixels (C, n) of a window."""
+    return pixels[:, ::THINNING, ::THINNING][:, valid[::THINNING, ::THINNING]]
 
 
 def _spread_windows(width: int, height: int) -> Iterator[Tile]:
@@ -127,8 +134,8 @@ def _is_usable(window: PairInput) -> bool:
 
 
 def _grey(pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """The mean of the bands (h, w); the mean of the window where there is no data."""
-    grey = pixels.mean(axis=0, dtype=np.float64)
+    """The mean of the bands (h, w), float32; the mean of the window where there is no data."""
+    grey = pixels.mean(axis=0, dtype=np.float32)
     return np.where(valid, grey, grey[valid].mean())
 
 
@@ -141,6 +148,8 @@ def measure_shift(before: np.ndarray, after: np.ndarray) -> Shift | None:
     if first is None:
         return None
     x, y = round(first.x), round(first.y)
+    if not (x or y):
+        return first
     height, width = before.shape
     common = (slice(max(0, -y), height - max(0, y)), slice(max(0, -x), width - max(0, x)))
     moved = (slice(max(0, y), height - max(0, -y)), slice(max(0, x), width - max(0, -x)))
@@ -151,15 +160,14 @@ def measure_shift(before: np.ndarray, after: np.ndarray) -> Shift | None:
 def _correlation_peak(before: np.ndarray, after: np.ndarray) -> Shift | None:
     """Where the phase correlation of two windows (h, w) is largest, to a fraction of a pixel; None if by chance."""
     height, width = before.shape
-    fade = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    fade, low_pass = _fade_and_low_pass(height, width)
     earlier, later = (np.fft.rfft2((each - each.mean()) * fade) for each in (before, after))
     cross = earlier.conj() * later
     strength = np.abs(cross)
     if not strength.any():
         return None
-    frequencies = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width) ** 2
     phase = cross / np.maximum(strength, strength.max() * 1e-12)
-    surface = np.fft.irfft2(phase * np.exp(-2 * (np.pi * LOW_PASS) ** 2 * frequencies), s=(height, width))
+    surface = np.fft.irfft2(phase * low_pass, s=(height, width))
     near = surface.copy()
     near[height // FARTHEST + 1 : -(height // FARTHEST)] = -np.inf
     near[:, width // FARTHEST + 1 : -(width // FARTHEST)] = -np.inf
@@ -169,6 +177,14 @@ def _correlation_peak(before: np.ndarray, after: np.ndarray) -> Shift | None:
     x = _top(surface[row, column - 1], surface[row, column], surface[row, (column + 1) % width])
     y = _top(surface[row - 1, column], surface[row, column], surface[(row + 1) % height, column])
     return Shift(_signed(column, width) + x, _signed(row, height) + y)
+
+
+@lru_cache(maxsize=1)
+def _fade_and_low_pass(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """What fades a window (h, w) out towards its border, and the low pass (h, w // 2 + 1) of its spectrum, float32."""
+    fade = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    frequencies = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width) ** 2
+    return fade.astype(np.float32), np.exp(-2 * (np.pi * LOW_PASS) ** 2 * frequencies).astype(np.float32)
 
 
 def _top(before: float, peak: float, after: float) -> float:
