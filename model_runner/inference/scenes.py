@@ -111,7 +111,8 @@ class ImageScenes:
 
 
 def _with_enough_data(tile: TileInput) -> TileInput:
-    return tile if tile.valid.mean() >= LEAST_SHARE else tile._replace(valid=np.zeros_like(tile.valid))
+    enough = np.count_nonzero(tile.valid) >= LEAST_SHARE * tile.valid.size
+    return tile if enough else tile._replace(valid=np.zeros_like(tile.valid))
 
 
 def plan_grid(request: ClassifyRequest, grid: WorkingGrid, card: ModelCard) -> list[Scene]:
