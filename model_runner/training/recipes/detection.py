@@ -37,7 +37,7 @@ class DetectionRecipe:
     task = "detect"
     sample_size = 1024
     learning_rate = 2e-4
-    learning_rate_from_model = 1e-4
+    learning_rate_from_model = 2e-4
     averaging = None
     validation_batch_size = 1
 
