@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from math import isfinite
 from pathlib import Path
 from typing import Optional
 
@@ -71,13 +72,26 @@ class ParameterReader:
         return self._algorithm.parameterAsBoolean(self._parameters, name, self._context)
 
     def number(self, name: str) -> Optional[float]:
-        """A number, or None where the user left it empty."""
+        """A number, or None where the user left it empty.
+
+        Raises:
+            InputError: it is none; of a text that may be left out QGIS would make a 0.
+        """
         if not self.is_given(name):
             return None
-        return self._algorithm.parameterAsDouble(self._parameters, name, self._context)
+        given = self._parameters[name]
+        number = self._algorithm.parameterAsDouble(self._parameters, name, self._context)
+        if not isfinite(number) or (isinstance(given, str) and not _is_number(given)):
+            label = self._algorithm.parameterDefinition(name).description().partition(" (")[0]
+            raise InputError(f"'{label}' is {given}, which is no number; write it like this: 0.5.")
+        return number
 
     def integer(self, name: str) -> Optional[int]:
-        """A whole number, or None where the user left it empty."""
+        """A whole number, or None where the user left it empty.
+
+        Raises:
+            InputError: it is no number.
+        """
         number = self.number(name)
         return None if number is None else round(number)
 
@@ -309,3 +323,11 @@ class ParameterReader:
         if crs.authid().partition(":")[0] in AUTHORITIES_OF_PROJ:
             return crs.authid()
         return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -272,6 +272,19 @@ def test_unknown_classes_are_refused_early(raster, fake_runner):
     )
 
 
+@pytest.mark.parametrize("text", ["0,5", "half", "nan"])
+def test_a_number_that_is_none_is_refused_and_not_taken_for_0(raster, fake_runner, text):
+    assert refusal(INPUT=raster, THRESHOLD=text) == (
+        f"'Smallest score, 0 to 1' is {text}, which is no number; write it like this: 0.5."
+    )
+
+
+def test_a_number_may_be_a_text(raster, fake_runner):
+    run(INPUT=raster, THRESHOLD=" 0.25", BATCH_SIZE="4")
+    assert fake_runner.requests[0]["threshold"] == 0.25
+    assert fake_runner.requests[0]["compute"]["batch_size"] == 4
+
+
 def test_an_unknown_model_is_refused_early(raster, fake_runner):
     assert "There is no model 'yolo' for this task here; installed are detect-ucm-l0." in refusal(
         INPUT=raster, MODEL="yolo"
