@@ -17,6 +17,7 @@ from qgis.core import (
     QgsFeature,
     QgsFeatureRequest,
     QgsFeatureSink,
+    QgsField,
     QgsFields,
     QgsProcessingFeatureSource,
     QgsProcessingUtils,
@@ -73,26 +74,29 @@ def write_polygons(
     default_crs: QgsCoordinateReferenceSystem,
     folder: Path,
     transforms: QgsCoordinateTransformContext,
+    class_field: str = "",
 ) -> str:
     """Write a layer's polygons (the selected ones, where that is asked for) to a file and return its path.
 
-    Polygons that cross themselves go along, whatever QGIS's settings say of such: the runner mends them.
+    Polygons that cross themselves go along, whatever QGIS's settings say of such: the runner mends them. So do all
+    fields; names that differ in capitals alone, which a GeoPackage takes for one, are told apart.
 
     Args:
         what: what errors call the layer: "mask" for example.
-        source: the layer; its fields go along, a field called fid too.
+        source: the layer; its fields go along, those called fid and geom too.
         default_crs: that of a layer that has none.
         folder: where the file is made.
         transforms: of the project.
+        class_field: the field that keeps its name in any case.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or they cannot be written.
     """
     path = file_for(source.sourceName(), ".gpkg", folder)
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.layerName = what
-    options.layerOptions = ["FID=row_of_layer"]
-    fields = source.fields()
+    options.layerOptions = ["FID=row_of_layer", "GEOMETRY_NAME=polygon_of_layer"]
+    fields = _told_apart(source.fields(), class_field)
     crs = source.sourceCrs() if source.sourceCrs().isValid() else default_crs
     writer = QgsVectorFileWriter.create(path, fields, source.wkbType(), crs, transforms, options)
     written = 0
@@ -100,7 +104,10 @@ def write_polygons(
         QgsFeatureRequest(), QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
     ):
         if feature.hasGeometry():
-            written += writer.addFeature(_with_fields(feature, fields), QgsFeatureSink.Flag.FastInsert)
+            written += writer.addFeature(_copy(feature, fields, feature.attributes()), QgsFeatureSink.Flag.FastInsert)
+    if writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
+        reason = " ".join(writer.errorMessage().split())
+        raise InputError(f"The {what} layer '{source.sourceName()}' cannot be copied to {folder}: {reason}")
     del writer  # closes the file
     if not written:
         raise InputError(
@@ -143,17 +150,32 @@ def copy_features(layer: QgsVectorLayer, fields: QgsFields, sink: QgsFeatureSink
         batch.clear()
 
     for feature in layer.getFeatures():
-        batch.append(_with_fields(feature, fields))
+        batch.append(_copy(feature, fields, [feature.attribute(field.name()) for field in fields]))
         if len(batch) == FEATURES_AT_ONCE:
             hand_over()
     hand_over()
 
 
-def _with_fields(feature: QgsFeature, fields: QgsFields) -> QgsFeature:
-    """A feature with the same geometry and, of its attributes, those of the fields."""
+def _told_apart(fields: QgsFields, kept: str) -> QgsFields:
+    """The fields, of which those get other names that differ from one before, or from ``kept``, in capitals alone."""
+    taken = {kept.lower()} if kept in fields.names() else set()
+    renamed = QgsFields()
+    for each in fields:
+        name = each.name()
+        while name != kept and name.lower() in taken:
+            name = f"{name}_2"
+        taken.add(name.lower())
+        field = QgsField(each)
+        field.setName(name)
+        renamed.append(field)
+    return renamed
+
+
+def _copy(feature: QgsFeature, fields: QgsFields, attributes: list) -> QgsFeature:
+    """A feature with the same geometry and these attributes, one for each of the fields."""
     copy = QgsFeature(fields)
     copy.setGeometry(feature.geometry())
-    copy.setAttributes([feature.attribute(field.name()) for field in fields])
+    copy.setAttributes(attributes)
     return copy
 
 

@@ -246,7 +246,7 @@ class EvaluateModel(RunnerAlgorithm):
             wanted,
             data=values.raster_file(self._raster, folder, feedback),
             after=None if self._after is None else values.raster_file(self._after, folder, feedback),
-            reference=values.polygons_file("REFERENCE", "reference", crs, folder)
+            reference=values.polygons_file("REFERENCE", "reference", crs, folder, wanted.class_field)
             if reference is None
             else values.raster_file(reference, folder, feedback),
             area=values.polygons_file("AREA", "area", crs, folder),

@@ -193,7 +193,7 @@ class ExportTrainingData(RunnerAlgorithm):
             self._wanted,
             rasters=tuple(each.path for each in sources),
             after=tuple(values.raster_file(raster, folder, feedback) for raster in self._after),
-            labels=values.polygons_file("LABELS", "labels", crs, folder),
+            labels=values.polygons_file("LABELS", "labels", crs, folder, self._wanted.class_field),
             area=values.polygons_file("AREA", "area", crs, folder),
             extent=extents[0] if extents else None,
             extent_crs=sources[0].extent_crs,

@@ -278,17 +278,19 @@ class ParameterReader:
         return self._algorithm.parameterAsSource(self._parameters, name, self._context)
 
     def polygons_file(
-        self, name: str, what: str, default_crs: QgsCoordinateReferenceSystem, folder: Path
+        self, name: str, what: str, default_crs: QgsCoordinateReferenceSystem, folder: Path, class_field: str = ""
     ) -> Optional[str]:
         """A file, made in ``folder``, with the chosen polygons, or None; errors call the layer ``what``.
 
+        The field ``class_field`` keeps its name; others may not, if they have the same one but for capitals.
+
         Raises:
-            InputError: the layer holds no polygons.
+            InputError: the layer holds no polygons, or cannot be written.
         """
         source = self.polygons(name)
         if source is None:
             return None
-        path = write_polygons(what, source, default_crs, folder, self._context.transformContext())
+        path = write_polygons(what, source, default_crs, folder, self._context.transformContext(), class_field)
         self._wording.note_file(path, source.sourceName())
         return path
 

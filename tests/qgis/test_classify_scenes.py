@@ -30,6 +30,13 @@ def test_zones_are_handed_over_with_their_fields(scenes, fake_runner, polygon_la
     assert request["zones_fields"] == ["fid", "parcel"]
 
 
+def test_fields_of_zones_may_have_any_names(scenes, fake_runner, polygon_layer):
+    names = ["name", "NAME", "Name", "geom"]
+    fields = "".join(f"&field={name}:string(20)" for name in names)
+    scenes(ZONES=polygon_layer("EPSG:32633", TRIANGLE, fields=fields))
+    assert fake_runner.requests[0]["zones_fields"] == ["name", "NAME_2", "Name_2_2", "geom"]
+
+
 def test_zones_without_features_are_refused(scenes, polygon_layer):
     assert "The zones layer 'fields' holds no polygons; draw" in scenes.failure(ZONES=polygon_layer("EPSG:32633"))
 

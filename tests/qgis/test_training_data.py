@@ -51,6 +51,15 @@ def test_images_and_labels_are_enough(export, fake_runner, raster):
     assert request["labels_fields"] == ["fid", "kind"]
 
 
+def test_the_field_with_the_class_keeps_its_name_beside_namesakes(export, fake_runner, polygon_layer):
+    labels = polygon_layer(
+        "EPSG:32633", "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))",
+        fields="&field=kind:string(20)&field=Kind:string(20)",
+    )  # fmt: skip
+    export(LABELS=labels, CLASS_FIELD="Kind")
+    assert fake_runner.requests[0]["labels_fields"] == ["kind_2", "Kind"]
+
+
 def test_every_value_reaches_the_runner(export, fake_runner, raster, later, polygon_layer):
     area = polygon_layer("EPSG:4326", "POLYGON((15 41, 16 41, 16 42, 15 41))")
     export(
