@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -182,7 +183,8 @@ def _copy(feature: QgsFeature, fields: QgsFields, attributes: list) -> QgsFeatur
 def place_of(destination: str) -> tuple[Path, Optional[str]]:
     """The file that a result is in, and its table where it was given one: others may then be in the same file.
 
-    What is no file (a layer in memory, a table on a server) gives a path at which there is none.
+    What is no file (a layer in memory, a table on a server) gives a path at which there is none. Ask ``os.path``
+    whether there is: an address may be too long for the name of a file, which a ``Path`` takes for an error.
     """
     path = Path(destination.partition("|")[0])
     return path, QgsProviderRegistry.instance().decodeUri("ogr", destination).get("layerName") or None
@@ -195,7 +197,7 @@ def refuse_incomplete(destination: str, features: int) -> None:
         InputError: it does.
     """
     path, _ = place_of(destination)
-    if not path.is_file():
+    if not os.path.isfile(path):
         return
     written = QgsVectorLayer(destination, path.stem, "ogr")
     if not written.isValid() or 0 <= written.featureCount() < features:
@@ -205,7 +207,7 @@ def refuse_incomplete(destination: str, features: int) -> None:
 def copy_record_beside(destination: str, record: str) -> None:
     """Keep the run record of a result that is a file, as ``NAME.run.json`` or ``NAME.TABLE.run.json`` beside it."""
     path, table = place_of(destination)
-    if path.is_file():
+    if os.path.isfile(path):
         name = path.stem if table is None else f"{path.stem}.{NOT_IN_FILE_NAMES.sub('_', table)}"
         beside = path.with_name(f"{name}.run.json")
         if not (beside.exists() and beside.samefile(record)):  # a raster and its polygons may be named alike

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Union
 
@@ -23,7 +24,7 @@ def keep_style(destination: str, look: Look) -> None:
     that is there stays, and gets the classes that it lacks: a former run may have found others.
     """
     path, table = place_of(destination)
-    if not path.is_file():
+    if not os.path.isfile(path):
         return
     layer = _with_its_style(destination, path)
     beside = path.with_suffix(".qml")

@@ -156,7 +156,7 @@ class ParameterReader:
             for path in given if isinstance(given, (list, tuple)) else [given]:
                 if not isinstance(path, str) or not path or self._opened(path) is not None:
                     continue
-                if Path(path).is_file():
+                if os.path.isfile(path):
                     raise InputError(
                         f"The raster {path} cannot be opened: it is damaged, or it is no raster that GDAL can read."
                     )

@@ -174,8 +174,7 @@ class Results:
         for definition in self._algorithm.parameterDefinitions():
             if isinstance(definition, QgsProcessingParameterRasterLayer) and path.exists():
                 layer = self._algorithm.parameterAsRasterLayer(self._parameters, definition.name(), self._context)
-                read = None if layer is None else Path(layer.source())
-                if read is not None and read.exists() and read.samefile(path):
+                if layer is not None and os.path.exists(layer.source()) and path.samefile(layer.source()):
                     raise InputError(f"The result would overwrite {path}, which is to be read; choose another file.")
 
 

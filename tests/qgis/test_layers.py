@@ -210,3 +210,23 @@ def test_an_export_of_the_whole_world_is_refused(tiles, fake_runner):
     assert "million can be exported" in failure(
         raster_layer(tiles, "wms"), EXTENT="-1000000,1000000,-1000000,1000000 [EPSG:3857]", RESOLUTION=0.5
     )
+
+
+TOO_LONG_FOR_A_FILE = "key=" + 300 * "x"
+
+
+def test_a_map_service_with_a_long_address_is_not_taken_for_a_file(segmentation, tmp_path):
+    output = tmp_path / "classes.tif"
+    output.touch()
+    service = raster_layer(f"type=xyz&zmax=19&url=file:nowhere?{TOO_LONG_FOR_A_FILE}", "wms")
+    assert "comes from a server" in segmentation.refusal(INPUT=service, OUTPUT=str(output))
+    assert "not found" in segmentation.refusal(INPUT=TOO_LONG_FOR_A_FILE)
+
+
+def test_a_table_on_a_server_with_a_long_address_is_not_taken_for_a_file():
+    from lwganet_qgis.lwganet_qgis import layers, style_files
+
+    table = f"dbname='gis' {TOO_LONG_FOR_A_FILE} table=\"boxes\" (geom)"
+    layers.refuse_incomplete(table, 2)
+    layers.copy_record_beside(table, "record.json")
+    style_files.keep_style(table, None)
