@@ -17,7 +17,7 @@ MARK_OF_RASTER_STYLES = "<rasterrenderer"
 
 
 def keep_style(destination: str, look: Look) -> None:
-    """Write the style of a result that is a file to where QGIS looks for it.
+    """Write the style of a result that is a file to where QGIS looks for it; a table without geometry needs none.
 
     A file of its own has it in the QML file beside it. QGIS would draw all layers of a database by that, so that a
     table has it within the database; so has a layer whose QML file is that of a raster of the same name. A style
@@ -27,6 +27,8 @@ def keep_style(destination: str, look: Look) -> None:
     if not os.path.isfile(path):
         return
     layer = _with_its_style(destination, path)
+    if not layer.isSpatial():
+        return
     beside = path.with_suffix(".qml")
     is_taken = beside.exists() and _is_of_raster(beside) != isinstance(layer, QgsRasterLayer)
     in_database = isinstance(layer, QgsVectorLayer) and (table is not None or is_taken)

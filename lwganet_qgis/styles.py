@@ -106,7 +106,8 @@ class Styler(QgsProcessingLayerPostProcessorInterface):
         self._kept.append(self)
 
     def postProcessLayer(self, layer, context, feedback):
-        self._look.draw(layer)
+        if layer.isSpatial():  # a CSV file or a spreadsheet is not
+            self._look.draw(layer)
 
 
 def _add_classes(renderer: QgsCategorizedSymbolRenderer, classes: tuple[ModelClass, ...]) -> None:

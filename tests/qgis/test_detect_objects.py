@@ -364,6 +364,15 @@ def test_the_result_can_be_a_file_and_brings_its_style_and_record(raster, fake_r
     assert (tmp_path / "boxes.run.json").read_text() == '{"stretch": null}'
 
 
+def test_the_result_can_be_a_table_without_geometry(raster, fake_runner, tmp_path, project):
+    import processing
+
+    processing.runAndLoadResults(ALGORITHM, {"INPUT": raster, "OUTPUT": str(tmp_path / "boxes.csv")})
+    (layer,) = project.mapLayers().values()
+    assert [feature["class_name"] for feature in layer.getFeatures()] == ["plane", "ship"]
+    assert not (tmp_path / "boxes.qml").exists()
+
+
 def test_a_style_file_of_the_users_stays(raster, fake_runner, tmp_path):
     (tmp_path / "boxes.qml").write_text("mine")
     run(INPUT=raster, OUTPUT=str(tmp_path / "boxes.gpkg"))
