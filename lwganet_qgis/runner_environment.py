@@ -31,7 +31,7 @@ class EnvironmentProblem(RunnerError):
 
 
 def runner_python(chosen: str = "") -> Path:
-    """The Python that runs the runner; ``chosen`` is the one in the settings.
+    """The Python that runs the runner, as an absolute path; ``chosen`` is the one in the settings.
 
     Raises:
         EnvironmentProblem: there is none.
@@ -42,7 +42,7 @@ def runner_python(chosen: str = "") -> Path:
     ):
         if path:
             if Path(path).is_file():
-                return Path(path)
+                return Path(path).absolute()  # the runner works in another folder
             raise EnvironmentProblem(f"The runner's Python {path}, named by {origin}, does not exist.")
     own = python_in(environment_folder())
     if not own.is_file():

@@ -301,6 +301,13 @@ def test_a_missing_environment_names_the_algorithm_that_creates_it(raster, monke
     assert "'Set up the environment' (lwganet:setupenvironment)" in refusal(INPUT=raster)
 
 
+@pytest.mark.parametrize("name", ["fake-python", "./fake-python"])
+def test_a_relative_path_of_the_runners_python_is_one_of_this_folder(raster, fake_runner, monkeypatch, name):
+    monkeypatch.chdir(fake_runner.program.parent)
+    monkeypatch.setenv("LWGANET_RUNNER_PYTHON", name)
+    assert run(INPUT=raster)["COUNT"] == 2
+
+
 def test_a_refusal_of_the_runner_is_one_line(raster, fake_runner):
     fake_runner.have("refuse")
     assert failure(INPUT=raster) == "The raster is made of cheese; use another."
