@@ -20,6 +20,7 @@ from .runner_process import RunnerEnded, RunnerProcess
 POLL_SECONDS = 0.1
 START_SECONDS = 60.0
 CANCEL_SECONDS = 1.2
+WAITING = Log("", "info", "The model runner is at work for another algorithm; this one begins when that has ended.")
 
 
 class JobCancelled(Exception):
@@ -65,7 +66,7 @@ class RunnerClient:
         Args:
             task: its name in ``task_requests.REQUESTS``.
             request: the dataclass of that name.
-            tell: called with each ``Progress`` and ``Log``.
+            tell: called with each ``Progress`` and ``Log``, and with a ``Log`` of ours if another job comes first.
             is_cancelled: asked several times a second.
             cancel_seconds: how long this job may take to stop when it is cancelled; None for as long as others.
 
@@ -73,7 +74,7 @@ class RunnerClient:
             RunnerError: the runner refused or failed; the text is for the user.
             JobCancelled: the job was cancelled.
         """
-        with self._turn_of_our_own(is_cancelled):
+        with self._turn_of_our_own(tell, is_cancelled):
             self._end_if_stale()
             if cancel_seconds is None:
                 cancel_seconds = self._cancel_seconds
@@ -115,10 +116,12 @@ class RunnerClient:
             self.shut_down()
 
     @contextmanager
-    def _turn_of_our_own(self, is_cancelled: Callable[[], bool]) -> Iterator[None]:
-        while not self._turn.acquire(timeout=POLL_SECONDS):
-            if is_cancelled():
-                raise JobCancelled
+    def _turn_of_our_own(self, tell: Callable[[Any], None], is_cancelled: Callable[[], bool]) -> Iterator[None]:
+        if not self._turn.acquire(blocking=False):
+            tell(WAITING)
+            while not self._turn.acquire(timeout=POLL_SECONDS):
+                if is_cancelled():
+                    raise JobCancelled
         try:
             yield
         finally:

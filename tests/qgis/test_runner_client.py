@@ -196,10 +196,14 @@ def test_an_internal_fault_is_one_line(client_of):
         run(client_of("crash"))
 
 
-def test_a_job_that_waits_for_another_can_be_cancelled(client_of):
-    client = client_of()
-    with client._turn_of_our_own(lambda: False), pytest.raises(JobCancelled):
-        run(client, is_cancelled=lambda: True)
+def test_a_job_that_waits_for_another_says_so_and_can_be_cancelled(client_of):
+    client, told_of_first, told = client_of(), [], []
+    with client._turn_of_our_own(told_of_first.append, lambda: False), pytest.raises(JobCancelled):
+        run(client, told, is_cancelled=lambda: True)
+    assert told_of_first == []
+    assert [message.text for message in told] == [
+        "The model runner is at work for another algorithm; this one begins when that has ended."
+    ]
 
 
 def test_the_runner_ends_when_its_parent_is_gone(client_of):
