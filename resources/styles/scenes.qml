@@ -35,7 +35,7 @@
   </renderer-v2>
   <labeling type="simple">
     <settings>
-      <text-style fieldName="&quot;class_name&quot; || '\n' || format_number(&quot;probability&quot;, 2)" isExpression="1" namedStyle="Bold" fontWeight="75" fontSize="7.5" fontSizeUnit="Point" textColor="20,20,20,255" textOpacity="1">
+      <text-style fieldName="&quot;class_name&quot; || '\n' || format_number(coalesce(attribute('probability'), attribute('probabilit')), 2)" isExpression="1" namedStyle="Bold" fontWeight="75" fontSize="7.5" fontSizeUnit="Point" textColor="20,20,20,255" textOpacity="1">
         <text-buffer bufferDraw="1" bufferColor="255,255,255,220" bufferOpacity="1" bufferSize="0.6" bufferSizeUnits="MM"/>
       </text-style>
       <text-format multilineAlign="1"/>

@@ -82,6 +82,18 @@ def test_a_file_brings_its_style_and_record(scenes, tmp_path):
     assert (tmp_path / "scenes.run.json").is_file()
 
 
+@pytest.mark.parametrize("suffix", ["gpkg", "shp"])  # a shapefile cuts names of fields off
+def test_labels_tell_class_and_probability(scenes, tmp_path, suffix):
+    from qgis.core import QgsExpression, QgsExpressionContext, QgsVectorLayer
+
+    scenes(OUTPUT=str(tmp_path / f"scenes.{suffix}"))
+    layer = QgsVectorLayer(str(tmp_path / f"scenes.{suffix}"))
+    context, label = QgsExpressionContext(), QgsExpression(layer.labeling().settings().fieldName)
+    context.setFeature(next(layer.getFeatures()))
+    context.setFields(layer.fields())
+    assert label.evaluate(context) == "harbor\n0.80"
+
+
 def test_wrong_input_is_refused_early(scenes, raster, tmp_path):
     from osgeo import gdal
 
