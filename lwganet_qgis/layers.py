@@ -34,6 +34,8 @@ FEATURES_AT_ONCE = 5000
 NO_REFERENCE_SYSTEM = "Undefined "  # "… SRS", "… geographic SRS", "… Cartesian SRS"
 NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 LONGEST_NAME = 60
+# Formats that QGIS offers, but which hold no polygons or no fields of their own, or cannot be read again.
+UNFIT_FOR_POLYGONS = ("000", "dgn", "dxf", "gpx", "sql", "xtf")
 
 
 @contextmanager

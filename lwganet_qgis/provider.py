@@ -8,6 +8,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..model_runner.contract.folders import PLUGIN_ROOT, plugin_version
 from ..processing_algorithms import ALGORITHMS
+from .layers import UNFIT_FOR_POLYGONS
 
 ICON_FILE = PLUGIN_ROOT / "resources" / "icons" / "lwganet.svg"
 
@@ -35,6 +36,9 @@ class Provider(QgsProcessingProvider):
 
     def supportedOutputRasterLayerExtensions(self):
         return ["tif", "tiff"]  # the runner writes GeoTIFFs
+
+    def supportedOutputVectorLayerExtensions(self):
+        return [each for each in super().supportedOutputVectorLayerExtensions() if each not in UNFIT_FOR_POLYGONS]
 
     def loadAlgorithms(self):
         for algorithm in ALGORITHMS:

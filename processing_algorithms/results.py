@@ -20,7 +20,14 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
 )
 
-from ..lwganet_qgis.layers import copy_features, copy_record_beside, fields_of, open_vector, refuse_incomplete
+from ..lwganet_qgis.layers import (
+    UNFIT_FOR_POLYGONS,
+    copy_features,
+    copy_record_beside,
+    fields_of,
+    open_vector,
+    refuse_incomplete,
+)
 from ..lwganet_qgis.style_files import keep_style
 from ..lwganet_qgis.styles import Look, Styler
 from ..model_runner.contract.errors import InputError
@@ -47,8 +54,8 @@ class Results:
             to_go_on_in: the names of folders that need not be empty.
 
         Raises:
-            InputError: a folder is missing or must not be written, there is something in the file's place, or a
-                raster is no GeoTIFF.
+            InputError: a folder is missing or must not be written, there is something in the file's place, a raster
+                is no GeoTIFF, or polygons have a format that holds none.
         """
         for definition in self._algorithm.destinationParameterDefinitions():
             path = self._file_to_write(definition.name())
@@ -60,6 +67,8 @@ class Results:
             _refuse_unwritable(path)
             if isinstance(definition, QgsProcessingParameterRasterDestination):
                 self._refuse_raster(path)
+            elif path.suffix.lower()[1:] in UNFIT_FOR_POLYGONS:  # only QGIS's form asks the provider
+                raise InputError(f"{path} cannot hold polygons with fields; choose another format, such as .gpkg.")
 
     def is_wanted(self, name: str) -> bool:
         """Whether the user wants an optional result; the batch dialog names an empty place for one that is not."""
@@ -189,6 +198,10 @@ def _refuse_unwritable(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise InputError(f"The folder {folder} for the result does not exist; create it or choose another.")
+    try:
+        path.exists()
+    except OSError as error:
+        raise InputError(f"A file {path} for the result cannot be ({error.strerror}); choose another name.") from error
     if not os.access(folder, os.W_OK):
         raise InputError(f"The folder {folder} for the result may not be written; choose another.")
     if path.is_dir() and path.suffix.lower() not in FOLDERS_AS_FILES:

@@ -371,6 +371,25 @@ def test_the_result_can_be_a_file_and_brings_its_style_and_record(raster, fake_r
     assert (tmp_path / "boxes.run.json").read_text() == '{"stretch": null}'
 
 
+@pytest.mark.parametrize("suffix", ["dxf", "gpx", "sql"])
+def test_a_format_that_cannot_hold_the_result_is_refused_early(raster, fake_runner, tmp_path, suffix):
+    from qgis.core import QgsApplication
+
+    path = tmp_path / f"boxes.{suffix}"
+    assert refusal(INPUT=raster, OUTPUT=str(path)) == (
+        f"{path} cannot hold polygons with fields; choose another format, such as .gpkg."
+    )
+    offered = QgsApplication.processingRegistry().providerById("lwganet").supportedOutputVectorLayerExtensions()
+    assert suffix not in offered
+    assert offered[0] == "gpkg"
+
+
+def test_a_name_that_no_file_can_have_is_refused_early(raster, fake_runner, tmp_path):
+    assert "(File name too long); choose another name." in refusal(
+        INPUT=raster, OUTPUT=str(tmp_path / f"{'x' * 300}.gpkg")
+    )
+
+
 def test_the_result_can_be_a_table_without_geometry(raster, fake_runner, tmp_path, project):
     import processing
 
