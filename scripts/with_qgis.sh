@@ -7,7 +7,7 @@ root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 home="$root/build/qgis-home"
 mkdir -p "$home/runtime" "$home/plugins"
 chmod 700 "$home/runtime"
-[ -e "$home/plugins/lwganet_qgis" ] || ln -s "$root" "$home/plugins/lwganet_qgis"
+[ "$(readlink "$home/plugins/lwganet_qgis")" = "$root" ] || ln -sfn "$root" "$home/plugins/lwganet_qgis"
 export HOME="$home" XDG_RUNTIME_DIR="$home/runtime" QGIS_PLUGINPATH="$home/plugins"
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin QT_QPA_PLATFORM="${QT_QPA_PLATFORM:-offscreen}"
 unset XDG_DATA_HOME XDG_CONFIG_HOME PYTHONPATH PYTHONHOME VIRTUAL_ENV
