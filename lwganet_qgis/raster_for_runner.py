@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from math import inf
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from osgeo import gdal
 from qgis.core import (
@@ -19,6 +19,7 @@ from qgis.core import (
     QgsProviderRegistry,
     QgsRaster,
     QgsRasterBlockFeedback,
+    QgsRasterDataProvider,
     QgsRasterFileWriter,
     QgsRasterLayer,
     QgsRasterPipe,
@@ -37,8 +38,9 @@ EXPORT_OPTIONS = ["COMPRESS=LZW", "TILED=YES", "BIGTIFF=IF_SAFER"]
 class RasterForRunner:
     """A raster layer that the runner shall read. Made on the main thread; its file may be asked for on any.
 
-    What GDAL can open from another process is passed on as it is; all else (web map services, databases, virtual
-    rasters, files in memory) is exported: services as the picture that QGIS draws, the others with their values.
+    What GDAL can open from another process is passed on as it is, with the reference system and the value for no data
+    that the user gave the layer; all else (web map services, databases, virtual rasters, files in memory) is exported:
+    services as the picture that QGIS draws, the others with their values.
     """
 
     def __init__(self, layer: QgsRasterLayer) -> None:
@@ -49,7 +51,8 @@ class RasterForRunner:
         self.band_count = 3 if self.is_picture else _count_bands(layer)
         self.path = _openable_path(layer)
         self._source = layer.source()
-        self.has_other_crs = self.crs.isValid() and self.crs != provider.crs()
+        self._other_crs = self.crs if self.crs.isValid() and self.crs != provider.crs() else None
+        self._other_no_data = _chosen_no_data(provider)
         self._provider = provider.clone() if self.path is None else None
         self._renderer = layer.renderer().clone() if self.is_picture else None
 
@@ -89,9 +92,9 @@ class RasterForRunner:
         """
         if self.path is None:
             return self._export(folder, extent, resolution, transforms, feedback)
-        if self.has_other_crs:
-            return _with_reference_system(self.path, self.name, self.crs, folder)
-        return self.path
+        if self._other_crs is None and self._other_no_data is None:
+            return self.path
+        return _as_in_qgis(self.path, self.name, self._other_crs, self._other_no_data, folder)
 
     def _export(
         self,
@@ -154,11 +157,33 @@ def _openable_path(layer: QgsRasterLayer) -> Optional[str]:
     return os.path.abspath(path) if os.path.exists(path) else path
 
 
-def _with_reference_system(path: str, name: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
-    """A virtual file that gives a raster the reference system that the user gave its layer."""
+def _chosen_no_data(provider: QgsRasterDataProvider) -> Union[float, str, None]:
+    """What the user chose in QGIS to stand for no data in all bands: a value, or "none"; None for what the file says.
+
+    GDAL knows one value a band: a range of values, and one that comes to the file's own, are left out.
+    """
+    bands = range(1, provider.bandCount() + 1)
+    own = {provider.useSourceNoDataValue(band) for band in bands if provider.sourceHasNoDataValue(band)}
+    chosen = {tuple((each.min(), each.max()) for each in provider.userNoDataValues(band)) for band in bands}
+    if True in own or len(chosen) != 1:
+        return None
+    ranges = chosen.pop()
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return ranges[0][0]
+    return "none" if own and not ranges else None
+
+
+def _as_in_qgis(
+    path: str,
+    name: str,
+    crs: Optional[QgsCoordinateReferenceSystem],
+    no_data: Union[float, str, None],
+    folder: Path,
+) -> str:
+    """A virtual file that gives a raster what the user gave its layer; None keeps what the raster says."""
     virtual = file_for(name, ".vrt", folder)
-    wkt = crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
-    if gdal.Translate(virtual, path, format="VRT", outputSRS=wkt) is None:
+    wkt = None if crs is None else crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
+    if gdal.Translate(virtual, path, format="VRT", outputSRS=wkt, noData=no_data) is None:
         raise InputError(f"GDAL cannot open {path}.")
     return virtual
 

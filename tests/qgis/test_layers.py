@@ -108,6 +108,35 @@ def test_the_reference_system_that_the_user_gave_a_layer_holds(raster, fake_runn
     assert run(layer)["OUTPUT"].crs().authid() == "EPSG:3857"
 
 
+@pytest.mark.parametrize(
+    ("of_file", "is_used", "chosen", "expected"),
+    [
+        (None, True, [], None),
+        (None, True, [(0, 0)], 0),
+        (9, True, [], 9),
+        (9, False, [(0, 0)], 0),
+        (9, False, [], None),
+        (9, True, [(0, 0)], 9),  # a band of a file has one value
+        (None, True, [(0, 5)], None),
+    ],
+)
+def test_what_the_user_says_is_no_data_is_none(raster, tmp_path, of_file, is_used, chosen, expected):
+    from lwganet_qgis.lwganet_qgis.raster_for_runner import RasterForRunner
+    from osgeo import gdal
+    from qgis.core import QgsCoordinateTransformContext, QgsProcessingFeedback, QgsRasterRange, QgsRectangle
+
+    file = str(tmp_path / "file.tif")
+    gdal.Translate(file, raster, noData=of_file)
+    layer = raster_layer(file)
+    for band in (1, 2, 3):
+        layer.dataProvider().setUseSourceNoDataValue(band, is_used)
+        layer.dataProvider().setUserNoDataValue(band, [QgsRasterRange(*each) for each in chosen])
+    whole, transforms = QgsRectangle(), QgsCoordinateTransformContext()
+    read = gdal.Open(RasterForRunner(layer).file(tmp_path, whole, None, transforms, QgsProcessingFeedback()))
+    assert [read.GetRasterBand(band).GetNoDataValue() for band in (1, 2, 3)] == [expected] * 3
+    assert read.GetProjection() == gdal.Open(raster).GetProjection()
+
+
 def test_a_raster_without_reference_system_gives_a_layer_without(raster, fake_runner, tmp_path):
     from osgeo import gdal
 
