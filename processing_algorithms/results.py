@@ -11,10 +11,14 @@ from typing import Any, Collection, Optional
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsDataSourceUri,
+    QgsMapLayer,
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingOutputLayerDefinition,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterFeatureSource,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterRasterLayer,
@@ -26,6 +30,7 @@ from ..lwganet_qgis.layers import (
     copy_record_beside,
     fields_of,
     open_vector,
+    place_of,
     refuse_incomplete,
 )
 from ..lwganet_qgis.style_files import keep_style
@@ -54,19 +59,20 @@ class Results:
             to_go_on_in: the names of folders that need not be empty.
 
         Raises:
-            InputError: a folder is missing or must not be written, there is something in the file's place, a raster
-                is no GeoTIFF, or polygons have a format that holds none.
+            InputError: a folder is missing or must not be written, there is something in the file's place, a layer
+                that is to be read for example, a raster is no GeoTIFF, or polygons have a format that holds none.
         """
         for definition in self._algorithm.destinationParameterDefinitions():
-            path = self._file_to_write(definition.name())
+            path, table = self._file_to_write(definition.name())
             if path is None:
                 continue
             if isinstance(definition, QgsProcessingParameterFolderDestination):
                 _refuse_used_folder(path, definition.name() in to_go_on_in)
                 continue
             _refuse_unwritable(path)
+            self._refuse_overwriting(path, table)
             if isinstance(definition, QgsProcessingParameterRasterDestination):
-                self._refuse_raster(path)
+                _refuse_other_than_geotiff(path)
             elif path.suffix.lower()[1:] in UNFIT_FOR_POLYGONS:  # only QGIS's form asks the provider
                 raise InputError(f"{path} cannot hold polygons with fields; choose another format, such as .gpkg.")
 
@@ -167,24 +173,41 @@ class Results:
         given = self._parameters.get(name)
         return given.sink.staticValue() if isinstance(given, QgsProcessingOutputLayerDefinition) else given
 
-    def _file_to_write(self, name: str) -> Optional[Path]:
-        """The file that shall hold a result, a table's too; None where the result shall be in no file."""
-        given = self._chosen_place(name)
+    def _file_to_write(self, name: str) -> tuple[Optional[Path], Optional[str]]:
+        """The file that shall hold a result, and its table in there; no file where the result shall be in none."""
+        given, table = self._chosen_place(name), None
         if not isinstance(given, str) or given in ("", QgsProcessing.TEMPORARY_OUTPUT):
-            return None
+            return None, None
         if given.startswith("ogr:"):
-            given = QgsDataSourceUri(given[len("ogr:") :]).database() or given[len("ogr:") :]
-        return None if PROVIDER_PREFIX.match(given) else Path(given).absolute()
+            uri = QgsDataSourceUri(given[len("ogr:") :])
+            given, table = uri.database() or given[len("ogr:") :], uri.table() or None
+        return (None, None) if PROVIDER_PREFIX.match(given) else (Path(given).absolute(), table)
 
-    def _refuse_raster(self, path: Path) -> None:
-        """Refuse a raster to write that is no GeoTIFF, or is one of those to read."""
-        if path.suffix.lower() not in GEOTIFF_ENDINGS:
-            raise InputError(f"Rasters are written as GeoTIFF; give {path} a name that ends with .tif.")
-        for definition in self._algorithm.parameterDefinitions():
-            if isinstance(definition, QgsProcessingParameterRasterLayer) and path.exists():
-                layer = self._algorithm.parameterAsRasterLayer(self._parameters, definition.name(), self._context)
-                if layer is not None and os.path.exists(layer.source()) and path.samefile(layer.source()):
-                    raise InputError(f"The result would overwrite {path}, which is to be read; choose another file.")
+    def _refuse_overwriting(self, path: Path, table: Optional[str]) -> None:
+        """Refuse a file to write, or a table in it, that is one of the layers to read."""
+        for definition in self._algorithm.parameterDefinitions() if path.exists() else ():
+            layer = self._layer_to_read(definition)
+            if layer is None:
+                continue
+            read, table_read = place_of(layer.source())
+            if os.path.exists(read) and path.samefile(read) and table in (None, table_read):
+                raise InputError(f"The result would overwrite {path}, which is to be read; choose another file.")
+
+    def _layer_to_read(self, definition: QgsProcessingParameterDefinition) -> Optional[QgsMapLayer]:
+        """The layer that the user chose for a parameter, or None where it is none or takes none."""
+        name = definition.name()
+        if isinstance(definition, QgsProcessingParameterRasterLayer):
+            return self._algorithm.parameterAsRasterLayer(self._parameters, name, self._context)
+        if not isinstance(definition, QgsProcessingParameterFeatureSource):
+            return None
+        given = self._parameters.get(name)
+        chosen = given.source if isinstance(given, QgsProcessingFeatureSourceDefinition) else given
+        return self._algorithm.parameterAsVectorLayer({name: chosen}, name, self._context)
+
+
+def _refuse_other_than_geotiff(path: Path) -> None:
+    if path.suffix.lower() not in GEOTIFF_ENDINGS:
+        raise InputError(f"Rasters are written as GeoTIFF; give {path} a name that ends with .tif.")
 
 
 def _refuse_used_folder(path: Path, may_hold_files: bool) -> None:

@@ -116,10 +116,11 @@ class Runs:
 
     def refusal(self, **parameters):
         """The one line by which the form is refused before anything runs."""
-        from qgis.core import QgsApplication, QgsProcessingContext
+        from qgis.core import QgsApplication, QgsProcessingContext, QgsProject
 
-        algorithm = QgsApplication.processingRegistry().createAlgorithmById(self.name)
-        fine, text = algorithm.checkParameterValues({**self._parameters, **parameters}, QgsProcessingContext())
+        algorithm, context = QgsApplication.processingRegistry().createAlgorithmById(self.name), QgsProcessingContext()
+        context.setProject(QgsProject.instance())
+        fine, text = algorithm.checkParameterValues({**self._parameters, **parameters}, context)
         assert not fine
         assert "\n" not in text
         return text

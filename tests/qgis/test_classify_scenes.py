@@ -41,6 +41,30 @@ def test_zones_without_features_are_refused(scenes, polygon_layer):
     assert "The zones layer 'fields' holds no polygons; draw" in scenes.failure(ZONES=polygon_layer("EPSG:32633"))
 
 
+@pytest.mark.parametrize("selected", [False, True])
+def test_zones_are_not_overwritten_by_the_result(scenes, polygon_layer, project, tmp_path, selected):
+    from qgis.core import (
+        QgsCoordinateTransformContext,
+        QgsProcessingFeatureSourceDefinition,
+        QgsVectorFileWriter,
+        QgsVectorLayer,
+    )
+
+    path, transforms = str(tmp_path / "town.gpkg"), QgsCoordinateTransformContext()
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    QgsVectorFileWriter.writeAsVectorFormatV3(polygon_layer("EPSG:32633", TRIANGLE), path, transforms, options)
+    layer = QgsVectorLayer(f"{path}|layername=town", "zones")
+    project.addMapLayer(layer)
+    layer.selectAll()
+    zones = QgsProcessingFeatureSourceDefinition(layer.id(), selected)
+    for output in (path, f"ogr:dbname='{path}' table=\"town\" (geom)"):
+        assert scenes.refusal(ZONES=zones, OUTPUT=output) == (
+            f"The result would overwrite {path}, which is to be read; choose another file."
+        )
+    scenes(ZONES=zones, OUTPUT=f"ogr:dbname='{path}' table=\"scenes\" (geom)")
+    assert QgsVectorLayer(f"{path}|layername=town").featureCount() == 1
+
+
 def test_two_kinds_of_scenes_at_once_are_refused_early(scenes, polygon_layer):
     assert "zones and cell size" in scenes.refusal(ZONES=polygon_layer("EPSG:32633", TRIANGLE), CELL_SIZE=10)
     assert "cell size and cell pixels" in scenes.refusal(CELL_SIZE=10, CELL_PIXELS=64)
