@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Optional
 
 from .model_card import BACKGROUND, TASKS
-from .request_parts import RasterSource, option, refuse_other_file, refuse_share, refuse_unknown_task, refuse_unless
+from .request_parts import (
+    RasterSource,
+    option,
+    refuse_other_file,
+    refuse_share,
+    refuse_shared_files,
+    refuse_unknown_task,
+    refuse_unless,
+)
 
 FROM_POLYGONS, FROM_GRID = SCENE_SOURCES = ("polygons", "grid")
 
@@ -122,7 +130,7 @@ class LoadDataRequest:
     chips: Optional[str] = option("GeoPackage to write with the outlines of the images", None, metavar="FILE.gpkg")
 
     def __post_init__(self) -> None:
-        """Check the files' endings."""
+        """Check the files' names."""
         refuse_other_file("output", self.output, (".gpkg",), "GeoPackage")
         refuse_other_file("chips file", self.chips, (".gpkg",), "GeoPackage")
-        refuse_unless(self.output != self.chips, f"Two results would be written to one file: {self.output}.")
+        refuse_shared_files([self.output, self.chips])

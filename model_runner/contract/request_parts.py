@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any, Optional
 
@@ -57,6 +59,11 @@ class RasterSource:
             self.resolution is None or self.resolution > 0,
             f"The resolution must be above 0 metres per pixel; {self.resolution} was given.",
         )
+
+    @property
+    def files(self) -> tuple[Optional[str], ...]:
+        """What is read; None for what is not given."""
+        return self.path, self.mask
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,18 @@ def refuse_other_file(what: str, path: Optional[str], endings: tuple[str, ...], 
     )
 
 
-def refuse_shared_files(*paths: Optional[str]) -> None:
-    """Refuse two results in one file."""
-    given = [path for path in paths if path]
-    refuse_unless(len(set(given)) == len(given), f"Two results would be written to one file: {', '.join(given)}.")
+def refuse_shared_files(results: Sequence[Optional[str]], inputs: Sequence[Optional[str]] = ()) -> None:
+    """Refuse two results in one file, and a result in the place of a file that is read, however they are spelled."""
+    written = [path for path in results if path]
+    places = [_place(path) for path in written]
+    refuse_unless(len(set(places)) == len(places), f"Two results would be written to one file: {', '.join(written)}.")
+    for path in inputs:
+        refuse_unless(
+            not path or _place(path) not in places,
+            f"The result would be written over {path}, which is read; name another file.",
+        )
+
+
+def _place(path: str) -> str:
+    """The one spelling of a path that is the same for all ways to write it, links resolved."""
+    return os.path.normcase(os.path.realpath(path))

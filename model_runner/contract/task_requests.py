@@ -48,6 +48,7 @@ class DetectRequest:
         refuse_share("threshold", self.threshold)
         refuse_share("overlap (IoU) of detections", self.nms_iou)
         refuse_other_file("output", self.output, (".gpkg",), "GeoPackage")
+        refuse_shared_files([self.output], self.source.files)
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,11 @@ class SegmentRequest:
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
-        """Check the files' endings."""
+        """Check the files' names."""
         refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
         refuse_other_file("confidence", self.confidence, (".tif", ".tiff"), "GeoTIFF")
         refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
-        refuse_shared_files(self.output, self.confidence, self.polygons)
+        refuse_shared_files([self.output, self.confidence, self.polygons], self.source.files)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class ChangeRequest:
         refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
         refuse_other_file("probability", self.probability, (".tif", ".tiff"), "GeoTIFF")
         refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
-        refuse_shared_files(self.output, self.probability, self.polygons)
+        refuse_shared_files([self.output, self.probability, self.polygons], [*self.before.files, self.after])
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class ClassifyRequest:
     def __post_init__(self) -> None:
         """Check the values."""
         refuse_other_file("output", self.output, (".gpkg", ".csv"), "GeoPackage or table")
+        refuse_shared_files([self.output], [*self.source.files, self.zones])
         refuse_unless(self.top >= 1, f"The number of classes to tell must be 1 or more; {self.top} was given.")
         for name in ("cell_size", "cell_pixels"):
             value = getattr(self, name)

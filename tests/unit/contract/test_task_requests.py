@@ -6,11 +6,13 @@ import pytest
 
 from model_runner.contract.errors import InputError
 from model_runner.contract.task_requests import (
+    ChangeRequest,
     ClassifyRequest,
     Compute,
     DetectRequest,
     FinetuneRequest,
     RasterSource,
+    SegmentRequest,
     Tiling,
     request_from_plain,
 )
@@ -83,6 +85,26 @@ def test_detect_refuses_a_threshold_in_percent_and_a_shapefile():
 def test_classify_refuses_what_contradicts_itself(source, values, words):
     with pytest.raises(InputError, match=words):
         ClassifyRequest(RasterSource("a.tif", **source), **{"output": "a.gpkg", **values})
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (SegmentRequest, {"source": RasterSource("a.tif"), "output": "./a.tif"}),
+        (SegmentRequest, {"source": RasterSource("a.tif"), "output": "b.tif", "confidence": "folder/../a.tif"}),
+        (DetectRequest, {"source": RasterSource("a.tif", mask="m.gpkg"), "output": "m.gpkg"}),
+        (ChangeRequest, {"before": RasterSource("a.tif"), "after": "b.tif", "output": "b.tif"}),
+        (ClassifyRequest, {"source": RasterSource("a.tif"), "zones": "z.gpkg", "output": "z.gpkg"}),
+    ],
+)
+def test_no_result_is_written_over_what_is_read(kind, values):
+    with pytest.raises(InputError, match="which is read; name another file"):
+        kind(**values)
+
+
+def test_no_two_results_are_written_to_one_file_however_it_is_spelled():
+    with pytest.raises(InputError, match=r"to one file: b\.tif, \./b\.tif"):
+        SegmentRequest(RasterSource("a.tif"), "b.tif", confidence="./b.tif")
 
 
 def test_unknown_and_missing_fields_are_named():
