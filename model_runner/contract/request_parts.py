@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
@@ -51,12 +52,12 @@ class RasterSource:
             object.__setattr__(self, "extent", tuple(self.extent))
             west, south, east, north = self.extent if len(self.extent) == 4 else (1, 1, 0, 0)
             refuse_unless(
-                west < east and south < north,
+                west < east and south < north and all(map(math.isfinite, self.extent)),
                 f"The extent {','.join(f'{value:g}' for value in self.extent)} is empty or incomplete; "
                 "give xmin,ymin,xmax,ymax.",
             )
         refuse_unless(
-            self.resolution is None or self.resolution > 0,
+            self.resolution is None or 0 < self.resolution < math.inf,
             f"The resolution must be above 0 metres per pixel; {self.resolution} was given.",
         )
 

@@ -35,7 +35,9 @@ def test_a_request_survives_json():
         ({"bands": (0,)}, "counted from 1"),
         ({"extent": (5, 0, 5, 1)}, "extent 5,0,5,1 is empty"),
         ({"extent": (1, 2, 3)}, "incomplete"),
+        ({"extent": (0, 0, float("inf"), 1)}, "extent 0,0,inf,1 is empty"),
         ({"resolution": 0}, "above 0 metres"),
+        ({"resolution": float("inf")}, "above 0 metres per pixel; inf"),
     ],
 )
 def test_a_raster_source_refuses_what_cannot_be(values, words):
