@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Windows of a dataset: values, and which pixels have data."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from rasterio import DatasetReader
 from rasterio.enums import MaskFlags
@@ -19,7 +21,7 @@ def read_pixels(dataset: DatasetReader, choice: BandChoice, window: Window) -> t
     0, or where *all* chosen bands have their nodata value (black in one band alone is a colour). Neither has one that
     is not a finite number in any chosen band, or transparent in the palette. Values without data are 0.
     """
-    values = dataset.read(choice.numbers, window=window)
+    values = _read_bands(dataset, choice.numbers, window)
     valid = read_valid(dataset, choice, window)
     if choice.palette is not None:
         colours = np.moveaxis(choice.palette[values[0]], -1, 0)
@@ -30,6 +32,13 @@ def read_pixels(dataset: DatasetReader, choice: BandChoice, window: Window) -> t
     if not valid.all():
         values[:, ~valid] = 0
     return values, valid
+
+
+def _read_bands(dataset: DatasetReader, numbers: Sequence[int], window: Window) -> np.ndarray:
+    """Values (C, h, w) in a type that holds those of all bands."""
+    if len({dataset.dtypes[number - 1] for number in numbers}) == 1:
+        return dataset.read(numbers, window=window)
+    return np.stack([dataset.read(number, window=window) for number in numbers])
 
 
 def read_valid(

@@ -49,6 +49,19 @@ def test_tiles_are_windows_of_the_raster_padded_to_their_size(make_raster):
             assert not found.pixels[:, :, 45:].any()
 
 
+def test_bands_of_several_types_are_read_together(make_raster, tmp_path):
+    pixels = noise(3, 64, 64)
+    make_raster("a.tif", pixels)
+    bands = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{number}"><SimpleSource><SourceFilename relativeToVRT="1">a.tif'
+        f"</SourceFilename><SourceBand>{number}</SourceBand></SimpleSource></VRTRasterBand>"
+        for number, kind in enumerate(("Byte", "UInt16", "Float32"), start=1)
+    )
+    (tmp_path / "a.vrt").write_text(f'<VRTDataset rasterXSize="64" rasterYSize="64">{bands}</VRTDataset>')
+    found = read_whole(str(tmp_path / "a.vrt"), limits=((0, 255), (0, 255), (0, 510)))
+    np.testing.assert_allclose(found.pixels, pixels * [[[1]], [[1]], [[0.5]]], atol=1e-4)
+
+
 def test_nodata_hides_a_pixel_only_where_all_bands_have_it(make_raster):
     pixels = noise(3, 64, 64)
     pixels[:, :8, :8] = 0
