@@ -29,7 +29,7 @@ def native_grid(dataset: DatasetReader) -> tuple[WorkingGrid, list[str]]:
     (column, -row) without a reference system, as in QGIS.
 
     Raises:
-        InputError: PROJ does not understand the reference system.
+        InputError: PROJ does not understand the reference system, or the raster can have no place in it.
     """
     to_ground, crs, warnings = dataset.transform, dataset.crs or None, []
     if to_ground.is_identity:
@@ -45,10 +45,32 @@ def native_grid(dataset: DatasetReader) -> tuple[WorkingGrid, list[str]]:
         grid.reference_system  # noqa: B018 - asks PROJ
     except CRSError as error:
         raise InputError(f"The reference system of {dataset.name} is not understood; assign another one.") from error
+    _refuse_without_place(grid, dataset.name)
     if crs is None:
         unit = "coordinates are pixels" if to_ground == PIXEL_FRAME else "coordinates have no unit"
         warnings.append(f"{dataset.name} has no coordinate reference system; {unit}, lengths are counted in pixels.")
     return grid, warnings
+
+
+def _refuse_without_place(grid: WorkingGrid, name: str) -> None:
+    """Return only when pixels have an area, and longitudes and latitudes are such.
+
+    Metres under a geographic reference system are a common slip; nothing can be measured there.
+    """
+    if grid.to_ground.determinant == 0:
+        raise InputError(f"The georeference of {name} cannot be: its pixels have no area; assign the right one.")
+    if grid.crs is not None and grid.reference_system.is_geographic:
+        _, latitude = grid.to_ground @ (grid.width / 2, grid.height / 2)
+        if abs(latitude) >= 90 / _degrees_per_unit(grid):
+            raise InputError(
+                f"The georeference of {name} cannot be: its middle lies at a latitude of {latitude:.10g} in "
+                f"{grid.system_name}; assign the right one."
+            )
+
+
+def _degrees_per_unit(grid: WorkingGrid) -> float:
+    """Of a geographic reference system."""
+    return np.degrees(grid.reference_system.axis_info[0].unit_conversion_factor)
 
 
 def _span_a_plane(points: Sequence[GroundControlPoint]) -> bool:
@@ -108,7 +130,7 @@ def _to_raster_crs(grid: WorkingGrid, extent: Sequence[float], extent_crs: str |
 def _turned_to_the_raster(grid: WorkingGrid, bounds: tuple[float, ...]) -> tuple[float, ...]:
     """Bounds in degrees, moved by full turns of the Earth to where the raster's longitudes are."""
     left, bottom, right, top = bounds
-    turn = 360 / np.degrees(grid.reference_system.axis_info[0].unit_conversion_factor)
+    turn = 360 / _degrees_per_unit(grid)
     if right < left:
         right += turn
     middle = (grid.bounds[0] + grid.bounds[2]) / 2

@@ -202,3 +202,18 @@ def test_ground_control_points_in_a_line_place_nothing(tmp_path, ground):
     grid, warnings, _ = look(write_with_points(tmp_path / "points.tif", zip(pixels, ground, strict=False)))
     assert grid.crs is None
     assert "no coordinate reference system" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs", "words"),
+    [
+        (Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000), "EPSG:4326", "its middle lies at a latitude of 5799990"),
+        (Affine(1e-6, 0, 10, 0, -1e-6, 90.00002), "EPSG:4326", "its middle lies at a latitude of 90"),
+        (Affine(0, 0, 400_000, 0, 0, 5_800_000), "EPSG:32633", "its pixels have no area"),
+        (Affine(1, 1, 400_000, 1, 1, 5_800_000), "EPSG:32633", "its pixels have no area"),
+    ],
+)
+def test_a_georeference_that_cannot_be_is_refused(make_raster, transform, crs, words):
+    text = refusal(make_raster("a.tif", PIXELS, transform=transform, crs=crs))
+    assert words in text
+    assert text.endswith("assign the right one.")
