@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
 import pyproj
@@ -115,7 +116,7 @@ def _to_raster_crs(grid: WorkingGrid, extent: Sequence[float], extent_crs: str |
         return tuple(extent)
     try:
         transformer = pyproj.Transformer.from_crs(extent_crs, grid.reference_system, always_xy=True)
-        bounds = transformer.transform_bounds(*extent)
+        bounds = transformer.transform_bounds(*_near_the_raster(grid, extent, extent_crs))
     except (CRSError, ProjError) as error:
         raise InputError(
             f"The extent cannot be brought from {extent_crs} to the raster's reference system; give it in the latter."
@@ -125,6 +126,31 @@ def _to_raster_crs(grid: WorkingGrid, extent: Sequence[float], extent_crs: str |
             f"The extent in {extent_crs} reaches beyond the raster's reference system; choose a smaller one."
         )
     return _turned_to_the_raster(grid, bounds) if grid.reference_system.is_geographic else bounds
+
+
+def _near_the_raster(grid: WorkingGrid, extent: Sequence[float], extent_crs: str) -> Sequence[float]:
+    """An extent without what is far from the raster, where the raster's reference system may know no place."""
+    near = surroundings(grid, extent_crs)
+    if near is None:
+        return extent
+    cut = (*np.maximum(extent[:2], near[:2]).tolist(), *np.minimum(extent[2:], near[2:]).tolist())
+    return cut if cut[0] < cut[2] and cut[1] < cut[3] else extent
+
+
+def surroundings(grid: WorkingGrid, crs: Any) -> tuple[float, float, float, float] | None:
+    """Bounds of a raster and as much around it again, in another reference system.
+
+    None across a pole or the antimeridian, where there are no such bounds.
+
+    Raises:
+        ProjError: there is no way between the reference systems.
+    """
+    transformer = pyproj.Transformer.from_crs(grid.reference_system, crs, always_xy=True)
+    left, bottom, right, top = transformer.transform_bounds(*grid.bounds)
+    if not np.isfinite([left, bottom, right, top]).all() or right < left:
+        return None
+    margin = max(right - left, top - bottom)
+    return left - margin, bottom - margin, right + margin, top + margin
 
 
 def _turned_to_the_raster(grid: WorkingGrid, bounds: tuple[float, ...]) -> tuple[float, ...]:

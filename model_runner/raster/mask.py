@@ -3,12 +3,12 @@
 
 import geopandas
 import numpy as np
-import pyproj
 import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
 from model_runner.errors import InputError
+from model_runner.raster.georeference import surroundings
 from model_runner.raster.polygon_files import read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
@@ -80,12 +80,8 @@ def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
 
 def _near_the_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> geopandas.GeoSeries:
     """Polygons cut to the grid's surroundings: corners far away may have no place in its reference system."""
-    transformer = pyproj.Transformer.from_crs(grid.reference_system, geometry.crs, always_xy=True)
-    left, bottom, right, top = transformer.transform_bounds(*grid.bounds)
-    if not np.isfinite([left, bottom, right, top]).all() or right < left:  # across a pole or the antimeridian
-        return geometry
-    margin = max(right - left, top - bottom)
-    return geometry.clip_by_rect(left - margin, bottom - margin, right + margin, top + margin)
+    near = surroundings(grid, geometry.crs)
+    return geometry if near is None else geometry.clip_by_rect(*near)
 
 
 def _parts_with_area(geometry: np.ndarray) -> np.ndarray:

@@ -95,6 +95,15 @@ def test_an_extent_across_the_antimeridian_keeps_its_side(make_raster):
     assert grid.to_ground.c == pytest.approx(179.9, abs=0.002)
 
 
+@pytest.mark.parametrize(
+    ("extent", "extent_crs"),
+    [((-180, -90, 180, 90), "EPSG:4326"), ((-2e7, -2e7, 2e7, 2e7), "EPSG:3857"), ((0, 40, 30, 60), "EPSG:4326")],
+)
+def test_an_extent_far_beyond_the_raster_takes_all_of_it(make_raster, extent, extent_crs):
+    grid, _, _ = look(make_raster("a.tif", PIXELS), extent=extent, extent_crs=extent_crs)
+    assert (grid.width, grid.height) == (60, 40)
+
+
 def test_an_extent_elsewhere_is_refused(make_raster):
     message = refusal(make_raster("a.tif", PIXELS), extent=(0, 0, 10, 10))
     assert "0,0,10,10 in EPSG:32633 does not touch" in message
