@@ -21,7 +21,7 @@ from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.errors import InputError
 from model_runner.raster.handles import reading
-from model_runner.raster.polygon_files import class_name, name_without_blanks, read_polygon_features
+from model_runner.raster.polygon_files import class_name, name_without_blanks, polygons_on_grid, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.report import Report
 from model_runner.reports.pictures import IGNORED
@@ -65,15 +65,7 @@ def read_labelled(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid, 
     if request.reference_class is None and request.class_field in frame.columns:
         frame = _with_class(frame, request, warn)
     numbers = _class_numbers(frame, request, card)
-    geometry = frame.geometry
-    if grid.crs is not None and geometry.crs is not None and geometry.crs != grid.reference_system:
-        geometry = geometry.to_crs(grid.reference_system)
-    to_pixels = ~grid.to_ground
-    with np.errstate(invalid="ignore"):  # what has no place in the raster's reference system is infinite
-        polygons = shapely.transform(
-            shapely.force_2d(geometry.to_numpy()),
-            lambda points: np.stack(to_pixels @ (points[:, 0], points[:, 1]), axis=1),
-        )
+    polygons = polygons_on_grid(frame.geometry, grid)
     near = shapely.intersects(shapely.make_valid(polygons), shapely.box(0, 0, grid.width, grid.height))
     if not near.any():
         raise InputError(

@@ -140,13 +140,13 @@ def _near_the_raster(grid: WorkingGrid, extent: Sequence[float], extent_crs: str
 def surroundings(grid: WorkingGrid, crs: Any) -> tuple[float, float, float, float] | None:
     """Bounds of a raster and as much around it again, in another reference system.
 
-    None across a pole or the antimeridian, where there are no such bounds.
-
-    Raises:
-        ProjError: there is no way between the reference systems.
+    None where there are no such bounds: across a pole or the antimeridian, and where there is no way to that system.
     """
-    transformer = pyproj.Transformer.from_crs(grid.reference_system, crs, always_xy=True)
-    left, bottom, right, top = transformer.transform_bounds(*grid.bounds)
+    try:
+        transformer = pyproj.Transformer.from_crs(grid.reference_system, crs, always_xy=True)
+        left, bottom, right, top = transformer.transform_bounds(*grid.bounds)
+    except ProjError:
+        return None
     if not np.isfinite([left, bottom, right, top]).all() or right < left:
         return None
     margin = max(right - left, top - bottom)

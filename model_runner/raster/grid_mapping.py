@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyproj
 from affine import Affine
+from pyproj.exceptions import ProjError
 
+from model_runner.errors import InputError
 from model_runner.raster.working_grid import WorkingGrid
 
 NODES_APART = 16  # pixels between those whose place is computed; what lies between is interpolated
@@ -19,6 +21,9 @@ class GridMapping:
     """The way from pixels of ``source`` to pixels of ``target``; several threads may take it.
 
     Both grids have a reference system, or neither has one; then they share their plane.
+
+    Raises:
+        InputError: there is no way between the reference systems.
     """
 
     source: WorkingGrid
@@ -30,7 +35,13 @@ class GridMapping:
         """Find the way between the reference systems; None where they are the same."""
         source, target = self.source.reference_system, self.target.reference_system
         same = source is None or source.equals(target, ignore_axis_order=True)
-        transformer = None if same else pyproj.Transformer.from_crs(source, target, always_xy=True)
+        try:
+            transformer = None if same else pyproj.Transformer.from_crs(source, target, always_xy=True)
+        except ProjError as error:
+            raise InputError(
+                f"There is no way from {self.source.system_name} to {self.target.system_name}; bring the rasters into "
+                "one reference system."
+            ) from error
         object.__setattr__(self, "_transformer", transformer)
 
     def apply(self, points: np.ndarray) -> np.ndarray:

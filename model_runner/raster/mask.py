@@ -9,7 +9,7 @@ from rasterio.features import rasterize
 
 from model_runner.errors import InputError
 from model_runner.raster.georeference import surroundings
-from model_runner.raster.polygon_files import read_polygon_features
+from model_runner.raster.polygon_files import in_system_of, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
 
@@ -72,14 +72,14 @@ def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
     geometry = read_polygon_features(path, "mask", with_fields=False).geometry
     polygons = _parts_with_area(shapely.force_2d(geometry.to_numpy()))
     polygons = _parts_with_area(shapely.make_valid(polygons))
-    if grid.crs is not None and geometry.crs is not None and geometry.crs != grid.reference_system:
-        near = _near_the_grid(geopandas.GeoSeries(polygons, crs=geometry.crs), grid)
-        polygons = _parts_with_area(near.to_crs(grid.reference_system).to_numpy())
-    return polygons
+    near = _near_the_grid(geopandas.GeoSeries(polygons, crs=geometry.crs), grid)
+    return _parts_with_area(in_system_of(grid, near).to_numpy())
 
 
 def _near_the_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> geopandas.GeoSeries:
     """Polygons cut to the grid's surroundings: corners far away may have no place in its reference system."""
+    if grid.crs is None or geometry.crs is None or geometry.crs == grid.reference_system:
+        return geometry
     near = surroundings(grid, geometry.crs)
     return geometry if near is None else geometry.clip_by_rect(*near)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas
 import shapely
 from pyogrio.errors import DataSourceError
+from pyproj.exceptions import ProjError
 
 from model_runner.errors import InputError
 from model_runner.raster.working_grid import WorkingGrid
@@ -65,14 +66,32 @@ def name_without_blanks(name: str) -> str:
     return "-".join(name.split())
 
 
+def in_system_of(grid: WorkingGrid, geometry: geopandas.GeoSeries) -> geopandas.GeoSeries:
+    """Geometries in the reference system of a grid; those without one are taken to be in it.
+
+    Raises:
+        InputError: there is no way between the reference systems.
+    """
+    if grid.crs is None or geometry.crs is None or geometry.crs == grid.reference_system:
+        return geometry
+    try:
+        return geometry.to_crs(grid.reference_system)
+    except ProjError as error:
+        raise InputError(
+            f"There is no way from {geometry.crs.name} to {grid.reference_system.name}; bring polygons and raster "
+            "into one reference system."
+        ) from error
+
+
 def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.ndarray:
     """Shapely geometries (n,) in working pixels.
 
-    What has no place in the grid's reference system gets infinite coordinates. Geometries without reference system
-    are taken to be in the grid's.
+    What has no place in the grid's reference system gets infinite coordinates.
+
+    Raises:
+        InputError: as ``in_system_of``.
     """
-    if grid.crs is not None and geometry.crs is not None and geometry.crs != grid.reference_system:
-        geometry = geometry.to_crs(grid.reference_system)
+    geometry = in_system_of(grid, geometry)
     to_pixels = ~grid.to_ground
     with np.errstate(invalid="ignore"):
         return shapely.transform(

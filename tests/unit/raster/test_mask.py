@@ -12,6 +12,7 @@ from model_runner.raster.tiling import plan_tiles
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 PIXELS = np.full((3, 40, 60), 100, np.uint8)
 BOX = shapely.box(400_005, 5_799_985, 400_015, 5_799_995)  # columns 10 to 30, rows 10 to 30
+LOCAL = 'LOCAL_CS["site",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
 EXPECTED = np.zeros((40, 60), bool)
 EXPECTED[10:30, 10:30] = True
 
@@ -112,6 +113,11 @@ def test_tiles_away_from_the_polygons_have_no_data(make_raster, make_mask):
 
 def test_polygons_elsewhere_are_refused(make_raster, make_mask):
     assert "do not touch" in refusal(make_raster("a.tif", PIXELS), make_mask([shapely.box(0, 0, 1, 1)]))
+
+
+def test_polygons_of_a_system_without_place_on_earth_are_refused(make_raster, make_mask):
+    path = make_raster("a.tif", PIXELS, crs=LOCAL)
+    assert "no way from WGS 84 / UTM zone 33N to site" in refusal(path, make_mask([BOX]))
 
 
 def test_polygons_outside_the_extent_are_refused(make_raster, make_mask):

@@ -247,6 +247,12 @@ def test_one_raster_without_reference_system_is_refused(before, make_raster):
         assert refusal(*pair).startswith(f"{culprit} has no coordinate reference system")
 
 
+def test_a_raster_of_a_system_without_place_on_earth_is_refused(before, make_raster):
+    local = 'LOCAL_CS["site",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    after = make_raster("a.tif", seen(GROUND).astype(np.uint8), crs=local)
+    assert "no way from EPSG:32633 to site" in refusal(before, after)
+
+
 def test_rasters_without_reference_system_of_different_sizes_are_refused(make_raster):
     first, second = (make_raster(f"{n}.tif", np.ones((3, n, 40), np.uint8), crs=None) for n in (30, 40))
     assert "40 x 30 and 40 x 40 pixels" in refusal(first, second)
