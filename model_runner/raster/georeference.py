@@ -167,7 +167,7 @@ def _turned_to_the_raster(grid: WorkingGrid, bounds: tuple[float, ...]) -> tuple
 def factors_for_resolution(grid: WorkingGrid, window: Window, resolution: float, name: str) -> tuple[float, float]:
     """How many pixels of a grid, across and down, a pixel of ``resolution`` metres covers at a window's centre.
 
-    1 where they measure that much already, up to a hundredth.
+    1 where they measure that much already, up to a hundredth; not more than the window has.
 
     Raises:
         InputError: the raster has no reference system, or far too coarse pixels.
@@ -184,7 +184,7 @@ def factors_for_resolution(grid: WorkingGrid, window: Window, resolution: float,
             "choose a coarser resolution or leave it empty."
         )
     across, down = (1.0 if abs(resolution / each - 1) <= SAME_RESOLUTION else resolution / each for each in metres)
-    return across, down
+    return min(across, float(window.width)), min(down, float(window.height))
 
 
 def coarsen(grid: WorkingGrid, window: Window, factors: tuple[float, float]) -> WorkingGrid:

@@ -185,6 +185,11 @@ def test_a_resolution_as_coarse_as_the_raster_leaves_one_pixel(make_raster):
     np.testing.assert_allclose(pixels[:, 0, 0], PIXELS.mean(axis=(1, 2)), rtol=1e-3)
 
 
+def test_no_pixel_is_larger_than_the_raster(make_raster):
+    grid, _, _ = look(make_raster("a.tif", PIXELS), resolution=1e12)
+    assert grid.bounds == (400_000, 5_799_980, 400_030, 5_800_000)
+
+
 def write_with_points(path, pixels_and_ground):
     points = [GroundControlPoint(row, col, x, y) for (col, row), (x, y) in pixels_and_ground]
     with rasterio.open(
