@@ -53,8 +53,7 @@ def refuse_unwritable(path: str | os.PathLike) -> None:
         raise InputError(f"{target} cannot be written: there is no folder {target.parent}.")
     if target.is_dir():
         raise InputError(f"{target} cannot be written: it is a folder; name a file.")
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"{target} cannot be written: the folder {target.parent} is not writable.")
+    _refuse_unwritable_folder(target)
 
 
 @contextmanager
@@ -94,8 +93,17 @@ def refuse_used_folder(path: str | os.PathLike) -> None:
         raise InputError(f"The folder {path} is not empty; name one that is new or empty.")
     if not target.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {target.parent}.")
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written: the folder {target.parent} is not writable.")
+    _refuse_unwritable_folder(target)
+
+
+def _refuse_unwritable_folder(target: Path) -> None:
+    """Put an empty file beside ``target`` for a moment: permissions alone say little on Windows and file servers."""
+    probe = target.with_name(f".{uuid4().hex[:12]}")
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: the folder {target.parent} is not writable.") from error
 
 
 def _sidecars(path: Path) -> list[Path]:

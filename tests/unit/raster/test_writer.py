@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import os
+from pathlib import Path
 
 import pytest
 
 from model_runner.errors import InputError
-from model_runner.raster.writer import SIDECARS, atomic
+from model_runner.raster.writer import SIDECARS, atomic, new_folder
 
 
 def test_the_file_appears_at_the_end_and_nothing_else_stays(tmp_path):
@@ -73,9 +74,13 @@ def test_a_folder_cannot_be_written_as_a_file(tmp_path):
         pass
 
 
-def test_a_folder_without_permission_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(InputError, match="not writable"), atomic(tmp_path / "a.tif"):
+@pytest.mark.parametrize("writing", [atomic, new_folder])
+def test_a_folder_that_takes_no_file_is_an_error_whatever_its_permissions_say(tmp_path, monkeypatch, writing):
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(InputError, match="not writable"), writing(tmp_path / "a.tif"):
         pass
 
 
