@@ -60,18 +60,13 @@ def _refuse_without_place(grid: WorkingGrid, name: str) -> None:
     """
     if grid.to_ground.determinant == 0:
         raise InputError(f"The georeference of {name} cannot be: its pixels have no area; assign the right one.")
-    if grid.crs is not None and grid.reference_system.is_geographic:
+    if grid.full_turn:
         _, latitude = grid.to_ground @ (grid.width / 2, grid.height / 2)
-        if abs(latitude) >= 90 / _degrees_per_unit(grid):
+        if abs(latitude) >= grid.full_turn / 4:
             raise InputError(
                 f"The georeference of {name} cannot be: its middle lies at a latitude of {latitude:.10g} in "
                 f"{grid.system_name}; assign the right one."
             )
-
-
-def _degrees_per_unit(grid: WorkingGrid) -> float:
-    """Of a geographic reference system."""
-    return np.degrees(grid.reference_system.axis_info[0].unit_conversion_factor)
 
 
 def _span_a_plane(points: Sequence[GroundControlPoint]) -> bool:
@@ -125,7 +120,7 @@ def _to_raster_crs(grid: WorkingGrid, extent: Sequence[float], extent_crs: str |
         raise InputError(
             f"The extent in {extent_crs} reaches beyond the raster's reference system; choose a smaller one."
         )
-    return _turned_to_the_raster(grid, bounds) if grid.reference_system.is_geographic else bounds
+    return _turned_to_the_raster(grid, bounds) if grid.full_turn else bounds
 
 
 def _near_the_raster(grid: WorkingGrid, extent: Sequence[float], extent_crs: str) -> Sequence[float]:
@@ -156,11 +151,10 @@ def surroundings(grid: WorkingGrid, crs: Any) -> tuple[float, float, float, floa
 def _turned_to_the_raster(grid: WorkingGrid, bounds: tuple[float, ...]) -> tuple[float, ...]:
     """Bounds in degrees, moved by full turns of the Earth to where the raster's longitudes are."""
     left, bottom, right, top = bounds
-    turn = 360 / _degrees_per_unit(grid)
     if right < left:
-        right += turn
-    middle = (grid.bounds[0] + grid.bounds[2]) / 2
-    turns = round((middle - (left + right) / 2) / turn) * turn
+        right += grid.full_turn
+    middle = (left + right) / 2
+    turns = float(grid.turned_near(middle)) - middle
     return left + turns, bottom, right + turns, top
 
 

@@ -50,11 +50,8 @@ class GridMapping:
         if self._transformer is not None:
             with self._lock:
                 x, y = self._transformer.transform(x, y)
-        if self._turn:
-            middle = (self.target.bounds[0] + self.target.bounds[2]) / 2
-            x = x - np.round((x - middle) / self._turn) * self._turn
         with np.errstate(invalid="ignore"):
-            return np.stack(~self.target.to_ground @ (x, y), axis=1)
+            return np.stack(~self.target.to_ground @ (self.target.turned_near(x), y), axis=1)
 
     def scales_at(self, x: float, y: float) -> tuple[float, float]:
         """How many columns and rows of the target a pixel of the source spans at (x, y), in any direction."""
@@ -93,14 +90,6 @@ class GridMapping:
         nodes = np.stack(np.meshgrid(columns, rows), axis=-1) * float(NODES_APART)
         mapped = self.apply(nodes.reshape(-1, 2)).reshape(len(rows), len(columns), 2)
         return Lattice(first_column, first_row, mapped)
-
-    @property
-    def _turn(self) -> float:
-        """The whole circle in units of the target, if that counts longitudes; else 0."""
-        system = self.target.reference_system
-        if system is None or not system.is_geographic:
-            return 0.0
-        return 360 / np.degrees(system.axis_info[0].unit_conversion_factor)
 
 
 @dataclass(frozen=True)

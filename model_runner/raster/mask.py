@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Polygons outside of which nothing is looked at."""
 
+from functools import partial
+
 import geopandas
 import numpy as np
 import shapely
@@ -73,12 +75,16 @@ def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
     polygons = _parts_with_area(shapely.force_2d(geometry.to_numpy()))
     polygons = _parts_with_area(shapely.make_valid(polygons))
     near = _near_the_grid(geopandas.GeoSeries(polygons, crs=geometry.crs), grid)
-    return _parts_with_area(in_system_of(grid, near).to_numpy())
+    polygons = _parts_with_area(in_system_of(grid, near).to_numpy())
+    if not grid.full_turn:
+        return polygons
+    turns = (-grid.full_turn, 0, grid.full_turn)  # a raster across the antimeridian has longitudes of both sides
+    return np.concatenate([shapely.transform(polygons, partial(np.add, (turn, 0))) for turn in turns])
 
 
 def _near_the_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> geopandas.GeoSeries:
-    """Polygons cut to the grid's surroundings: corners far away may have no place in its reference system."""
-    if grid.crs is None or geometry.crs is None or geometry.crs == grid.reference_system:
+    """Polygons cut to the grid's surroundings: corners far away may have no place in a projected system."""
+    if grid.full_turn or grid.crs is None or geometry.crs is None:
         return geometry
     near = surroundings(grid, geometry.crs)
     return geometry if near is None else geometry.clip_by_rect(*near)

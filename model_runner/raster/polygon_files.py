@@ -86,7 +86,8 @@ def in_system_of(grid: WorkingGrid, geometry: geopandas.GeoSeries) -> geopandas.
 def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.ndarray:
     """Shapely geometries (n,) in working pixels.
 
-    What has no place in the grid's reference system gets infinite coordinates.
+    What has no place in the grid's reference system gets infinite coordinates. Longitudes are taken for those nearest
+    to the grid, so that polygons may lie across the antimeridian but not around half the Earth.
 
     Raises:
         InputError: as ``in_system_of``.
@@ -95,5 +96,6 @@ def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.nda
     to_pixels = ~grid.to_ground
     with np.errstate(invalid="ignore"):
         return shapely.transform(
-            geometry.to_numpy(), lambda points: np.stack(to_pixels @ (points[:, 0], points[:, 1]), axis=1)
+            geometry.to_numpy(),
+            lambda points: np.stack(to_pixels @ (grid.turned_near(points[:, 0]), points[:, 1]), axis=1),
         )

@@ -57,6 +57,20 @@ class WorkingGrid:
         return ":".join(authority) if authority else self.reference_system.name
 
     @cached_property
+    def full_turn(self) -> float:
+        """The way around the Earth in ground coordinates, if these are longitudes and latitudes; else 0."""
+        if self.crs is None or not self.reference_system.is_geographic:
+            return 0.0
+        return float(360 / np.degrees(self.reference_system.axis_info[0].unit_conversion_factor))
+
+    def turned_near(self, x: np.ndarray) -> np.ndarray:
+        """First ground coordinates; longitudes by whole turns of the Earth as near to the grid's middle as can be."""
+        if not self.full_turn:
+            return x
+        middle = (self.bounds[0] + self.bounds[2]) / 2
+        return x - np.round((x - middle) / self.full_turn) * self.full_turn
+
+    @cached_property
     def metres_per_pixel(self) -> float | None:
         """True metres per pixel at the centre, the geometric mean of both pixel axes; None without ``crs``."""
         return self.metres_per_pixel_at(self.width / 2, self.height / 2)

@@ -120,6 +120,18 @@ def test_polygons_of_a_system_without_place_on_earth_are_refused(make_raster, ma
     assert "no way from WGS 84 / UTM zone 33N to site" in refusal(path, make_mask([BOX]))
 
 
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4258", "EPSG:32660"])
+def test_polygons_beyond_the_antimeridian_are_found(make_raster, make_mask, crs):
+    path = make_raster("a.tif", PIXELS, transform=Affine(0.001, 0, 179.995, 0, -0.001, 0.02), crs="EPSG:4326")
+    beyond = geopandas.GeoSeries([shapely.box(-179.995, -0.01, -179.975, 0.01)], crs="EPSG:4326").to_crs(crs)
+    np.testing.assert_array_equal(valid(path, make_mask(beyond, crs)), EXPECTED)
+
+
+def test_the_whole_world_covers_a_raster_across_the_antimeridian(make_raster, make_mask):
+    path = make_raster("a.tif", PIXELS, transform=Affine(0.001, 0, 179.98, 0, -0.001, 0.02), crs="EPSG:4326")
+    assert valid(path, make_mask([shapely.box(-180, -90, 180, 90)], "EPSG:4326")).all()
+
+
 def test_polygons_outside_the_extent_are_refused(make_raster, make_mask):
     path, mask = make_raster("a.tif", PIXELS), make_mask([BOX])
     with (

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import geopandas
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from rasterio.crs import CRS
+
+from model_runner.raster.polygon_files import polygons_on_grid
+from model_runner.raster.working_grid import WorkingGrid
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32660"])
+def test_a_polygon_across_the_antimeridian_lies_where_it_belongs(crs):
+    grid = WorkingGrid(200, 100, Affine(0.001, 0, 179.9, 0, -0.001, 0.05), CRS.from_epsg(4326))
+    columns, rows = np.array([[50, 150, 150, 50], [20, 20, 80, 80]])
+    longitude, latitude = grid.to_ground @ (columns, rows)
+    turned = np.where(longitude > 180, longitude - 360, longitude)
+    drawn = geopandas.GeoSeries([shapely.Polygon(np.stack([turned, latitude], axis=1))], crs="EPSG:4326")
+    (polygon,) = polygons_on_grid(drawn.to_crs(crs), grid)
+    np.testing.assert_allclose(shapely.get_coordinates(polygon)[:4], np.stack([columns, rows], axis=1), atol=1e-3)
