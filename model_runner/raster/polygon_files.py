@@ -8,7 +8,7 @@ import geopandas
 import numpy as np
 import pandas
 import shapely
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import ProjError
 
 from model_runner.errors import InputError
@@ -38,7 +38,7 @@ def read_polygon_features(
     """
     try:
         frame = geopandas.read_file(path, where=where, **({} if with_fields else {"columns": []}))
-    except (DataSourceError, OSError, ValueError) as error:
+    except (DataSourceError, DataLayerError, OSError, ValueError) as error:
         raise InputError(f"The {what} {path} cannot be read: {' '.join(str(error).split())}") from error
     count = len(frame)
     if isinstance(frame, geopandas.GeoDataFrame):

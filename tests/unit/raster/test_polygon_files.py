@@ -6,7 +6,8 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
-from model_runner.raster.polygon_files import polygons_on_grid
+from model_runner.errors import InputError
+from model_runner.raster.polygon_files import polygons_on_grid, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
 
@@ -19,3 +20,12 @@ def test_a_polygon_across_the_antimeridian_lies_where_it_belongs(crs):
     drawn = geopandas.GeoSeries([shapely.Polygon(np.stack([turned, latitude], axis=1))], crs="EPSG:4326")
     (polygon,) = polygons_on_grid(drawn.to_crs(crs), grid)
     np.testing.assert_allclose(shapely.get_coordinates(polygon)[:4], np.stack([columns, rows], axis=1), atol=1e-3)
+
+
+@pytest.mark.parametrize("where", ["colour = 5", 'class = "'])
+def test_a_condition_that_is_no_sql_is_refused_in_a_line(tmp_path, where):
+    path = str(tmp_path / "a.gpkg")
+    geopandas.GeoDataFrame({"class": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs="EPSG:4326").to_file(path)
+    with pytest.raises(InputError, match=r"reference .*a\.gpkg cannot be read: .*colour|unrecognized") as refusal:
+        read_polygon_features(path, "reference", with_fields=True, where=where)
+    assert "\n" not in str(refusal.value)
