@@ -66,7 +66,8 @@ def read_labelled(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid, 
         frame = _with_class(frame, request, warn)
     numbers = _class_numbers(frame, request, card)
     polygons = polygons_on_grid(frame.geometry, grid)
-    near = shapely.intersects(shapely.make_valid(polygons), shapely.box(0, 0, grid.width, grid.height))
+    with np.errstate(invalid="ignore"):  # what has no place in the raster's reference system is infinite
+        near = shapely.intersects(shapely.make_valid(polygons), shapely.box(0, 0, grid.width, grid.height))
     if not near.any():
         raise InputError(
             f"No polygon of the reference {request.reference} lies on the part of {request.data} in use; check the "

@@ -94,8 +94,10 @@ def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.nda
     """
     geometry = in_system_of(grid, geometry)
     to_pixels = ~grid.to_ground
+
+    def place(points: np.ndarray) -> np.ndarray:
+        pixels = np.stack(to_pixels @ (grid.turned_near(points[:, 0]), points[:, 1]), axis=1)
+        return np.where(np.isfinite(pixels).all(axis=1, keepdims=True), pixels, np.inf)  # NaN would open a ring
+
     with np.errstate(invalid="ignore"):
-        return shapely.transform(
-            geometry.to_numpy(),
-            lambda points: np.stack(to_pixels @ (grid.turned_near(points[:, 0]), points[:, 1]), axis=1),
-        )
+        return shapely.transform(geometry.to_numpy(), place)

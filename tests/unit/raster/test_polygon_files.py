@@ -22,6 +22,15 @@ def test_a_polygon_across_the_antimeridian_lies_where_it_belongs(crs):
     np.testing.assert_allclose(shapely.get_coordinates(polygon)[:4], np.stack([columns, rows], axis=1), atol=1e-3)
 
 
+@pytest.mark.parametrize("rotation", [0, 30])
+def test_what_has_no_place_in_the_raster_s_system_is_infinite(rotation):
+    to_ground = Affine(1, 0, 400_000, 0, -1, 5_800_000) @ Affine.rotation(rotation)
+    grid = WorkingGrid(200, 100, to_ground, CRS.from_epsg(32633))
+    boxes = [shapely.box(0, -95, 20, 60), shapely.box(13.53, 52.33, 13.54, 52.34), shapely.box(99, 95, 120, 99)]
+    placed = polygons_on_grid(geopandas.GeoSeries(boxes, crs="EPSG:4326"), grid)
+    assert np.isfinite(shapely.bounds(placed)).all(axis=1).tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize("where", ["colour = 5", 'class = "'])
 def test_a_condition_that_is_no_sql_is_refused_in_a_line(tmp_path, where):
     path = str(tmp_path / "a.gpkg")
