@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.raster.source import TileInput
@@ -34,9 +33,11 @@ def prepare(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -
         (N, C, H, W) float32 on the device, channels last in memory.
     """
     images, _ = _normalise(tiles, card, device)
-    height, width = (_network_side(side) for side in images.shape[-2:])
-    images = functional.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]))
-    return images.contiguous(memory_format=torch.channels_last)
+    count, bands, height, width = images.shape
+    shape = (count, bands, _network_side(height), _network_side(width))
+    canvas = torch.empty(shape, device=device, memory_format=torch.channels_last).zero_()
+    canvas[:, :, :height, :width] = images
+    return canvas
 
 
 def prepare_mirrored(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -> Tensor:
@@ -45,6 +46,8 @@ def prepare_mirrored(tiles: Sequence[TileInput], card: ModelCard, device: torch.
     Data end with the first and the last of an image's rows and columns that have any; pixels without data between
     these are 0.
     """
+    if not any(map(_has_ends, tiles)):
+        return prepare(tiles, card, device)
     images, valid = _normalise(tiles, card, device)
     rows = _mirrored(valid.any(2), _network_side(images.shape[-2]))
     columns = _mirrored(valid.any(1), _network_side(images.shape[-1]))
@@ -60,7 +63,13 @@ def _normalise(tiles: Sequence[TileInput], card: ModelCard, device: torch.device
     valid = torch.from_numpy(np.stack([tile.valid for tile in tiles])).to(device)
     mean = torch.tensor(card.mean, device=device).view(1, -1, 1, 1)
     std = torch.tensor(card.std, device=device).view(1, -1, 1, 1)
-    return (pixels - mean).div_(std).mul_(valid.unsqueeze(1)), valid
+    return pixels.sub_(mean).div_(std).mul_(valid.unsqueeze(1)), valid
+
+
+def _has_ends(tile: TileInput) -> bool:
+    """Whether the data of a tile end before what the network sees does."""
+    edges = (tile.valid[0], tile.valid[-1], tile.valid[:, 0], tile.valid[:, -1])
+    return any(side != _network_side(side) for side in tile.valid.shape) or not all(edge.any() for edge in edges)
 
 
 def _network_side(side: int) -> int:
