@@ -14,9 +14,7 @@ from torch import Tensor
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.raster.source import TileInput
-
-STRIDE = 32
-SMALLEST_SIDE = 96
+from model_runner.raster.tiling import network_side
 
 
 def prepare(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -> Tensor:
@@ -34,7 +32,7 @@ def prepare(tiles: Sequence[TileInput], card: ModelCard, device: torch.device) -
     """
     images, _ = _normalise(tiles, card, device)
     count, bands, height, width = images.shape
-    shape = (count, bands, _network_side(height), _network_side(width))
+    shape = (count, bands, network_side(height), network_side(width))
     canvas = torch.empty(shape, device=device, memory_format=torch.channels_last).zero_()
     canvas[:, :, :height, :width] = images
     return canvas
@@ -49,8 +47,8 @@ def prepare_mirrored(tiles: Sequence[TileInput], card: ModelCard, device: torch.
     if not any(map(_has_ends, tiles)):
         return prepare(tiles, card, device)
     images, valid = _normalise(tiles, card, device)
-    rows = _mirrored(valid.any(2), _network_side(images.shape[-2]))
-    columns = _mirrored(valid.any(1), _network_side(images.shape[-1]))
+    rows = _mirrored(valid.any(2), network_side(images.shape[-2]))
+    columns = _mirrored(valid.any(1), network_side(images.shape[-1]))
     places = rows[:, :, None] * images.shape[-1] + columns[:, None]
     places += torch.arange(len(images), device=device).view(-1, 1, 1) * valid[0].numel()
     pixels = images.permute(0, 2, 3, 1).flatten(0, 2)  # a row each, which makes picking them fast
@@ -69,12 +67,7 @@ def _normalise(tiles: Sequence[TileInput], card: ModelCard, device: torch.device
 def _has_ends(tile: TileInput) -> bool:
     """Whether the data of a tile end before what the network sees does."""
     edges = (tile.valid[0], tile.valid[-1], tile.valid[:, 0], tile.valid[:, -1])
-    return any(side != _network_side(side) for side in tile.valid.shape) or not all(edge.any() for edge in edges)
-
-
-def _network_side(side: int) -> int:
-    """The smallest side that networks take and that holds so many pixels."""
-    return max(SMALLEST_SIDE, -(-side // STRIDE) * STRIDE)
+    return any(side != network_side(side) for side in tile.valid.shape) or not all(edge.any() for edge in edges)
 
 
 def _mirrored(has_data: Tensor, length: int) -> Tensor:

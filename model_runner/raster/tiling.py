@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from model_runner.errors import InputError
 
+STRIDE, SMALLEST_SIDE = 32, 96  # pixels, of what networks take
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -30,6 +32,11 @@ class Tile:
 def lone_tile(x: int, y: int, width: int, height: int) -> Tile:
     """A window of the working grid that is part of no plan, in working pixels."""
     return Tile(0, 0, x, y, width, height, inner_left=False, inner_top=False, inner_right=False, inner_bottom=False)
+
+
+def network_side(side: int) -> int:
+    """The smallest side, in pixels, that networks take and that holds so many."""
+    return max(SMALLEST_SIDE, -(-side // STRIDE) * STRIDE)
 
 
 def plan_axis(length: int, tile_size: int, overlap: int) -> list[int]:

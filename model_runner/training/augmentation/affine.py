@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model_runner.raster.tiling import network_side
+
 MEAN_COLOUR = (124, 116, 104)  # of ImageNet, and of the borders of DOTA's published tiles
 MEAN_VALUE = 114  # of bands that are no colours
-STRIDE, SMALLEST_SIDE = 32, 96  # pixels, of what networks take
 
 Flip = Literal["horizontal", "vertical", "diagonal"]
 MIRRORS: dict[Flip, tuple[int, int]] = {"horizontal": (-1, 1), "vertical": (1, -1), "diagonal": (-1, -1)}
@@ -107,11 +108,6 @@ def resample(
     part = image[:, top:bottom, left:right] - background  # what grid_sample finds outside is 0
     sampled = F.grid_sample(part[None], grid, mode=mode, padding_mode="zeros", align_corners=False)[0]
     return (sampled + background).round_().clamp_(0, 255).byte()
-
-
-def network_side(side: int) -> int:
-    """The smallest side of a canvas that networks take and that holds so many pixels."""
-    return max(SMALLEST_SIDE, -(-side // STRIDE) * STRIDE)
 
 
 def place_on_canvas(image: Tensor, height: int, width: int, fill: tuple[int, ...] = MEAN_COLOUR) -> Tensor:

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.confusion import Agreement
 from model_runner.networks.clafa import ChangeLogits
+from model_runner.raster.tiling import network_side
 from model_runner.training.a2net_loss import a2net_losses
-from model_runner.training.augmentation.affine import network_side
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.clafa_loss import clafa_losses

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.detection import curve_of, judge, overlaps
 from model_runner.metrics.rotated_map import average_precisions
-from model_runner.training.augmentation.affine import mean_colour, network_side, place_on_common_canvas
+from model_runner.raster.tiling import network_side
+from model_runner.training.augmentation.affine import mean_colour, place_on_common_canvas
 from model_runner.training.augmentation.objects import ObjectAugmentation, alter_objects
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.datasets.findings import refuse

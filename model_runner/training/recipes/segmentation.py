@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.metrics.confusion import Agreement
-from model_runner.training.augmentation.affine import network_side
+from model_runner.raster.tiling import network_side
 from model_runner.training.augmentation.maps import MapAugmentation, alter_map
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.datasets.findings import refuse
