@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import rasterio
 from rasterio import DatasetReader
@@ -41,8 +42,9 @@ class Handles:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._opened: dict[int | None, DatasetReader] = {}
+        self._sizes: dict[int | None, tuple[int, int]] = {}
 
     @contextmanager
     def reading(self, overview: int | None = None) -> Iterator[DatasetReader]:
@@ -57,6 +59,23 @@ class Handles:
             if overview not in self._opened:
                 self._opened[overview] = self._open(overview)
             yield self._opened[overview]
+
+    @cached_property
+    def overview_factors(self) -> tuple[int, ...]:
+        """How many pixels of the raster one of each of its overviews covers, across and down."""
+        with self.reading() as dataset:
+            return tuple(dataset.overviews(1))
+
+    def size(self, overview: int | None = None) -> tuple[int, int]:
+        """Width and height of the raster, or of one of its overviews; asked again, it waits for no thread that reads.
+
+        Raises:
+            UnreadableRaster: GDAL cannot open it.
+        """
+        if overview not in self._sizes:
+            with self.reading(overview) as dataset:
+                self._sizes[overview] = dataset.width, dataset.height
+        return self._sizes[overview]
 
     def _open(self, overview: int | None) -> DatasetReader:
         options = {} if overview is None else {"overview_level": overview}

@@ -39,16 +39,16 @@ def place_on_source(handles: Handles, window: Window, factors: tuple[float, floa
         window: in native pixels.
         factors: native pixels in a working pixel, across and down.
     """
-    with handles.reading() as native:
-        fine_enough = [number for number, factor in enumerate(native.overviews(1)) if 2 * factor <= min(factors)]
-        overview = max(fine_enough, key=native.overviews(1).__getitem__, default=None)
-    with handles.reading(overview) as source:
-        across, down = source.width / native.width, source.height / native.height
-        return Placement(
-            AxisScale(window.col_off * across, factors[0] * across, source.width),
-            AxisScale(window.row_off * down, factors[1] * down, source.height),
-            overview,
-        )
+    fine_enough = [number for number, factor in enumerate(handles.overview_factors) if 2 * factor <= min(factors)]
+    overview = max(fine_enough, key=handles.overview_factors.__getitem__, default=None)
+    native_width, native_height = handles.size()
+    width, height = handles.size(overview)
+    across, down = width / native_width, height / native_height
+    return Placement(
+        AxisScale(window.col_off * across, factors[0] * across, width),
+        AxisScale(window.row_off * down, factors[1] * down, height),
+        overview,
+    )
 
 
 def place_part(
@@ -65,8 +65,8 @@ def place_part(
         height: of the window in working pixels.
         side: number of pixels across and down.
     """
-    with handles.reading() as native:
-        across, down = native.width / whole.columns.length, native.height / whole.rows.length
+    native_width, native_height = handles.size()
+    across, down = native_width / whole.columns.length, native_height / whole.rows.length
     window = Window(
         (whole.columns.offset + x * whole.columns.scale) * across,
         (whole.rows.offset + y * whole.rows.scale) * down,
