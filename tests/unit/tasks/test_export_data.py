@@ -15,25 +15,17 @@ from PIL import Image
 
 from model_runner.contract.data_requests import ExportDataRequest, LoadDataRequest
 from model_runner.errors import Cancelled, InputError
-from model_runner.report import Report
 from model_runner.rotated_boxes.geometry import corners
 from model_runner.tasks.export_data import export_data
 from model_runner.tasks.load_data import load_data
 from model_runner.training.datasets.maps import open_masks, open_pairs
 from model_runner.training.datasets.objects import ObjectDataset
 from model_runner.training.datasets.scenes import SceneDataset
+from tests.lines import Lines
 
 HALF_METRES = Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)
 SPLITS = ("train", "val", "test")
 SIZE = 512
-
-
-class Lines(Report):
-    def __init__(self):
-        self.lines = []
-
-    def log(self, level, text):
-        self.lines.append(text)
 
 
 def rectangles(count=40, seed=0, size=SIZE):

@@ -22,17 +22,10 @@ from model_runner.tasks.training_report import fingerprint
 from model_runner.training import fit
 from model_runner.training.datasets.objects import Sample
 from model_runner.training.recipes import find_recipe
+from tests.lines import Lines
 
 SIDE = 96
 SMALL_NETWORK = ("neck_channels=16", "rpn_channels=16", "head_channels=32", "proposals=64")
-
-
-class Lines(Report):
-    def __init__(self):
-        self.lines = []
-
-    def log(self, level, text):
-        self.lines.append(text)
 
 
 def write_dataset(folder, class_name="court", train=4, val=2):

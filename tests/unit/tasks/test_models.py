@@ -13,19 +13,12 @@ from model_runner.errors import Cancelled, DownloadError, InputError, ModelError
 from model_runner.model_store.store import open_model, save_model
 from model_runner.report import Report
 from model_runner.tasks.models import describe, download_model, import_model, list_models, remove_model
+from tests.lines import Lines
 from tests.unit.model_store.checkpoint_files import detector_checkpoint, detector_weights
 from tests.unit.model_store.file_server import serving
 
 OFFICIAL = "detect-dota10-l2"
 OFFICIAL_FILE = "ORCNN_LWGANet_L2_fpn_le90_dota10_ss_e30.pth"
-
-
-class Lines(Report):
-    def __init__(self):
-        self.lines = []
-
-    def log(self, level, text):
-        self.lines.append(text)
 
 
 class ImpatientUser(Report):

@@ -36,17 +36,10 @@ from model_runner.training.checkpoints import LAST, load_checkpoint
 from model_runner.training.datasets.images import read_image
 from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.recipes import find_recipe
+from tests.lines import Lines
 
 COLOURS = ("#1f78b4", "#33a02c")
 COLOURS_FIRST = (2, 3, 4, 1)  # bands of the images of ``write_deep``
-
-
-class Lines(Report):
-    def __init__(self):
-        self.lines = []
-
-    def log(self, level, text):
-        self.lines.append(text)
 
 
 def draw(generator, side=100):

@@ -7,22 +7,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from model_runner.contract.model_card import Licence, ModelCard, ModelClass
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.report import Report
 from model_runner.training.chance import standard_error
 from model_runner.training.fit import fit
 from model_runner.training.recipes.scenes import SceneMetric, SceneRecipe, SceneTargets
-
-CARD = ModelCard(
-    id="kinds",
-    title="kinds",
-    task="classify",
-    network="classifier_l0",
-    classes=(ModelClass("field"), ModelClass("lake")),
-    tile_size=110,
-    licence=Licence("none"),
-)
+from tests.lines import Lines
+from tests.unit.training.two_kinds import CARD
 
 
 def seen(right, wrong):
@@ -48,14 +38,6 @@ def test_groups_of_many_images_tell_the_standard_error_as_well():
 @pytest.mark.parametrize(("right", "wrong"), [(1, 0), (0, 1), (20, 0)])
 def test_where_nothing_differs_nothing_is_put_down_to_chance(right, wrong):
     assert standard_error(seen(right, wrong)) == 0
-
-
-class Told(Report):
-    def __init__(self):
-        self.lines = []
-
-    def log(self, level, text):
-        self.lines.append(text)
 
 
 class Scripted(SceneRecipe):
@@ -86,7 +68,7 @@ def test_the_latest_of_equally_good_weights_are_kept(tmp_path, monkeypatch, wron
     )  # fmt: skip
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 2, 32, 32), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    report = Told()
+    report = Lines()
     fitted = fit(network, CARD, request, False, report)
     assert (fitted.epoch, fitted.metrics["top-1"]) == (kept, pytest.approx(1 - wrong[kept - 1] / 100))
     best = wrong.index(min(wrong)) + 1

@@ -16,25 +16,17 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from model_runner.contract.model_card import Licence, ModelCard, ModelClass
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import Cancelled, InputError, OutOfMemory
 from model_runner.report import Report
 from model_runner.training import checkpoints, trainer
 from model_runner.training.fit import fit, is_finished
 from model_runner.training.recipes.scenes import SceneRecipe
+from tests.lines import Lines
+from tests.unit.training.two_kinds import CARD
 
 SIDE = 96
 KILLS = 10
-CARD = ModelCard(
-    id="kinds",
-    title="kinds",
-    task="classify",
-    network="classifier_l0",
-    classes=(ModelClass("field"), ModelClass("lake")),
-    tile_size=110,
-    licence=Licence("none"),
-)
 
 
 class Tiny(nn.Module):
@@ -53,14 +45,6 @@ class Tiny(nn.Module):
         self.sizes.append(len(images))
         maps = F.dropout(self.norm(self.convolution(images)).relu(), 0.2, self.training)
         return self.head(maps.mean((2, 3)))
-
-
-class Lines(Report):
-    def __init__(self):
-        self.lines = []
-
-    def log(self, level, text):
-        self.lines.append(text)
 
 
 @pytest.fixture
