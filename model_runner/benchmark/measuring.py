@@ -19,7 +19,7 @@ from model_runner.model_store.store import find_model
 from model_runner.report import Report
 from model_runner.tasks import find_task
 
-ROUNDS = 3
+ROUNDS = 7
 GDAL_CACHE = "32"  # MB
 TIMES = 4  # as many tiles has the large raster, one above the other
 
