@@ -16,6 +16,7 @@ from model_runner.errors import InputError
 FOLDER = "checkpoints"
 LAST, BEST = "last.ckpt", "best.ckpt"
 LOG = "log/metrics.csv"
+FORMAT = 1  # of what a checkpoint holds; a higher one for any change of it
 
 
 def begin(output: Path) -> None:
@@ -43,7 +44,7 @@ def save_checkpoint(output: Path, name: str, content: dict[str, Any]) -> None:
         InputError: the disk is full or refuses; the checkpoint before is as it was.
     """
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({"format": FORMAT, **content}, buffer)
     _write_whole(output / FOLDER / name, buffer.getbuffer())
 
 
@@ -51,15 +52,21 @@ def load_checkpoint(output: Path, name: str) -> dict[str, Any] | None:
     """A checkpoint with its tensors on the CPU; None if there is none.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or of another version of this program.
     """
     path = output / FOLDER / name
     if not path.is_file():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise anything
         raise InputError(f"The checkpoint {path} is damaged; begin anew in another folder.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(
+            f"The checkpoint {path} was not written by this version of LWGANet; go on with the version that began the "
+            "training, or begin anew in another folder."
+        )
+    return content
 
 
 def save_log(output: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -240,6 +240,20 @@ def test_a_full_disk_ends_with_one_line_and_the_older_checkpoint_is_good(train, 
     assert same(whole.state, train(resume=True).state)
 
 
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+@pytest.mark.parametrize("fault", ["is damaged", "was not written by this version"])
+def test_a_checkpoint_that_is_damaged_or_of_another_version_is_told(train, tmp_path, name, fault):
+    train()
+    path = tmp_path / "run" / "checkpoints" / name
+    if fault == "is damaged":
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        content = torch.load(path, weights_only=True)
+        torch.save({**content, "format": content["format"] + 1}, path)
+    with pytest.raises(InputError, match=rf"^The checkpoint .*{name} {fault}.* begin anew in another folder\.$"):
+        train(resume=True)
+
+
 def test_an_image_that_cannot_be_read_is_named_or_left_out(train, data):
     damaged = data / "train" / "lake" / "3.png"
     content = damaged.read_bytes()
