@@ -50,6 +50,11 @@ def native_grid(dataset: DatasetReader) -> tuple[WorkingGrid, list[str]]:
     if crs is None:
         unit = "coordinates are pixels" if to_ground == PIXEL_FRAME else "coordinates have no unit"
         warnings.append(f"{dataset.name} has no coordinate reference system; {unit}, lengths are counted in pixels.")
+        if dataset.rpcs is not None:
+            warnings.append(
+                f"{dataset.name} has rational polynomial coefficients (RPC), which are not used; warp it by them first "
+                "(gdalwarp -rpc) if results are to lie in their place."
+            )
     return grid, warnings
 
 

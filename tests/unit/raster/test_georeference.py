@@ -7,6 +7,7 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
 
 from model_runner.errors import InputError
 from model_runner.raster.source import open_source
@@ -216,6 +217,19 @@ def test_ground_control_points_in_a_line_place_nothing(tmp_path, ground):
     grid, warnings, _ = look(write_with_points(tmp_path / "points.tif", zip(pixels, ground, strict=False)))
     assert grid.crs is None
     assert "no coordinate reference system" in warnings[0]
+
+
+def test_polynomial_coefficients_are_told_as_not_used(tmp_path):
+    first, second = [0.0, 1.0] + [0.0] * 18, [1.0] + [0.0] * 19
+    rpcs = RPC(0, 100, 0.0, 1.0, first, second, 20, 20, 10.0, 1.0, first, second, 30, 30)
+    with rasterio.open(
+        tmp_path / "scene.tif", "w", driver="GTiff", count=3, width=60, height=40, dtype="uint8", rpcs=rpcs
+    ) as dataset:
+        dataset.write(PIXELS)
+    grid, warnings, _ = look(str(tmp_path / "scene.tif"))
+    assert grid.to_ground == Affine(1, 0, 0, 0, -1, 0)
+    assert "coordinates are pixels" in warnings[0]
+    assert "coefficients (RPC), which are not used; warp it by them first (gdalwarp -rpc)" in warnings[1]
 
 
 @pytest.mark.parametrize(
