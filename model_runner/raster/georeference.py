@@ -59,10 +59,15 @@ def native_grid(dataset: DatasetReader) -> tuple[WorkingGrid, list[str]]:
 
 
 def _refuse_without_place(grid: WorkingGrid, name: str) -> None:
-    """Return only when pixels have an area, and longitudes and latitudes are such.
+    """Return only when pixels lie on the Earth and have an area, and longitudes and latitudes are such.
 
     Metres under a geographic reference system are a common slip; nothing can be measured there.
     """
+    if grid.crs is not None and grid.reference_system.is_geocentric:
+        raise InputError(
+            f"The georeference of {name} cannot be: {grid.system_name} measures from the middle of the Earth; "
+            "assign the right one."
+        )
     if grid.to_ground.determinant == 0:
         raise InputError(f"The georeference of {name} cannot be: its pixels have no area; assign the right one.")
     if grid.full_turn:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import geopandas
 import numpy as np
 import shapely
+from pyproj.exceptions import ProjError
 
 from model_runner.contract.data_requests import FROM_POLYGONS, ExportDataRequest
 from model_runner.errors import InputError
@@ -61,7 +62,7 @@ def make_plan(request: ExportDataRequest, places: Sequence[Place], labellers: Se
     """The chips of all rasters, each in a split.
 
     Raises:
-        InputError: no chip has a label.
+        InputError: no chip has a label, or rasters lie in reference systems without a way between them.
         UnreadableRaster: a raster is damaged.
     """
     block, cut = _cut(request, places)
@@ -160,9 +161,19 @@ def _on_common_ground(polygons: list[shapely.Polygon], place: Place, frame: Work
     """Polygons of the ground of one raster in the reference system of ``frame``.
 
     Rasters without reference system lie nowhere, far from each other.
+
+    Raises:
+        InputError: there is no way between the reference systems.
     """
     if place.grid.crs is None:
         return shapely.transform(np.array(polygons), lambda points: points + FAR_AWAY * (1 + place.number))
     if place.grid.reference_system == frame.reference_system:
         return np.array(polygons)
-    return geopandas.GeoSeries(polygons, crs=place.grid.reference_system).to_crs(frame.reference_system).to_numpy()
+    ground = geopandas.GeoSeries(polygons, crs=place.grid.reference_system)
+    try:
+        return ground.to_crs(frame.reference_system).to_numpy()
+    except ProjError as error:
+        raise InputError(
+            f"There is no way from {place.grid.system_name} to {frame.system_name}, so that nobody knows whether the "
+            "rasters overlap; bring them into one reference system."
+        ) from error

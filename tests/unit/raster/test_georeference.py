@@ -238,6 +238,7 @@ def test_polynomial_coefficients_are_told_as_not_used(tmp_path):
         (Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000), "EPSG:4326", "its middle lies at a latitude of 5799990"),
         (Affine(1e-6, 0, 10, 0, -1e-6, 90.00002), "EPSG:4326", "its middle lies at a latitude of 90"),
         (Affine(0, 0, 400_000, 0, 0, 5_800_000), "EPSG:32633", "its pixels have no area"),
+        (Affine(1, 0, 400_000, 0, -1, 5_800_000), "EPSG:4978", "measures from the middle of the Earth"),
         (Affine(1, 1, 400_000, 1, 1, 5_800_000), "EPSG:32633", "its pixels have no area"),
     ],
 )

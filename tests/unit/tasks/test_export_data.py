@@ -371,6 +371,17 @@ def test_polygons_beside_the_raster_and_without_class_are_refused(town, layer, e
 
 
 @pytest.mark.filterwarnings("ignore:.crs. was not provided")
+def test_rasters_without_a_way_between_their_reference_systems_are_refused(town, make_raster, export, tmp_path):
+    noise = np.random.default_rng(1).integers(1, 255, (3, SIZE, SIZE), dtype=np.uint8)
+    site = make_raster("site.tif", noise, crs='LOCAL_CS["site",UNIT["metre",1]]')
+    geopandas.GeoDataFrame({"kind": ["a"] * 5}, geometry=on_ground(rectangles(5), HALF_METRES)).to_file(
+        tmp_path / "drawn.gpkg"
+    )
+    with pytest.raises(InputError, match=r"There is no way from site to EPSG:32633, .* into one reference system"):
+        export(town, site, task="segment", labels=str(tmp_path / "drawn.gpkg"))
+
+
+@pytest.mark.filterwarnings("ignore:.crs. was not provided")
 def test_what_is_doubtful_about_polygons_is_told(town, layer, export, tmp_path):
     drawn = [*on_ground(rectangles(20), HALF_METRES), None, shapely.Polygon()]
     path = tmp_path / "drawn.shp"
