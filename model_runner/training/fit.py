@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
+from model_runner.device import resolve_device, resolve_precision
 from model_runner.errors import InputError, UnreadableRaster
 from model_runner.report import Report, TerminalReport
 from model_runner.training import checkpoints
@@ -28,6 +29,7 @@ from model_runner.training.plan import make_plan, plan_of_resumed
 from model_runner.training.recipes import find_recipe
 from model_runner.training.trainer import Job, train
 
+BFLOAT16_SINCE = 8  # compute capability of a GPU
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -60,12 +62,14 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
         report: is told how far training is, and asked whether to stop.
 
     Raises:
-        InputError: the dataset cannot be used, or there is nothing to go on from, or that began with other data.
+        InputError: the device or the dataset cannot be used, or there is nothing to go on from, or that began with
+            other data.
         OutOfMemory: not even one image at a time fits.
         Cancelled: the user asked to stop; the checkpoints remain.
         KeyboardInterrupt: the process was asked to end; the checkpoints remain.
     """
     _silence_lightning()
+    hardware = _hardware(request, report)
     recipe, output = find_recipe(request.task, card.network), Path(request.output)
     pixels = pixels_of(card, request.bands)
     side = request.sample_size
@@ -90,7 +94,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     if request.balance:
         weights = weights_of_images(_classes_shown(training, len(card.classes)))
     job = Job(network, card, recipe, request, output, plan, training, validation, weights, checkpoint)
-    fabric = Fabric(**_hardware(request))
+    fabric = Fabric(**hardware)
     several = fabric.world_size > 1
     try:
         # as parts of a function Lightning does not look into them
@@ -148,20 +152,32 @@ def _silence_lightning() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
 
 
-def _hardware(request: FinetuneRequest) -> dict[str, Any]:
-    """Which devices Lightning uses, in which precision; several GPUs share the batches."""
-    kind, _, index = request.device.partition(":")
-    on_gpu = kind == "cuda" or (kind == "auto" and torch.cuda.is_available())
-    accelerator = {"cuda": "gpu"}.get(kind, kind) if kind != "auto" else ("gpu" if on_gpu else "auto")
-    precision = ("bf16" if on_gpu else "fp32") if request.precision == "auto" else request.precision
-    devices: Any = ([int(index)] if index else torch.cuda.device_count()) if on_gpu else 1
-    several = on_gpu and not index and devices > 1
+def _hardware(request: FinetuneRequest, report: Report) -> dict[str, Any]:
+    """Which devices Lightning uses, in which precision, told to the user; several GPUs share the batches.
+
+    Raises:
+        InputError: the wished device is not there, or has no such precision.
+    """
+    device, reason = resolve_device(request.device)
+    precision = _fast_precision(device) if request.precision == "auto" else request.precision
+    resolve_precision(precision, device)
+    on_gpu = device.type == "cuda"
+    count = torch.cuda.device_count() if on_gpu and request.device in ("auto", "cuda") else 1
+    report.log("info", f"Computing on {f'{count} GPUs' if count > 1 else reason}, {precision}.")
     return {
-        "accelerator": accelerator,
-        "devices": devices,
+        "accelerator": device.type,
+        "devices": count if count > 1 or not on_gpu else [device.index or 0],
         "precision": FABRIC_PRECISION[precision],
-        "strategy": shared_work() if several else "auto",
+        "strategy": shared_work() if count > 1 else "auto",
     }
+
+
+def _fast_precision(device: torch.device) -> str:
+    """The precision in which a device trains fast and well; GPUs before those of 2020 have no bfloat16."""
+    if device.type != "cuda":
+        return "fp32"
+    generation, _ = torch.cuda.get_device_capability(device)
+    return "bf16" if generation >= BFLOAT16_SINCE else "fp16"
 
 
 def shared_work() -> DDPStrategy:

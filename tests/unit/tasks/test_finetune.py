@@ -82,8 +82,11 @@ def test_a_trained_model_is_stored_with_its_figures(request_of, tmp_path, home):
     assert card.data_fingerprint == fingerprint(tmp_path / "courts", tmp_path / "my courts")
     best = torch.load(tmp_path / "my courts" / "checkpoints" / "best.ckpt", weights_only=True)["network"]
     assert all(torch.equal(value, best[key]) for key, value in network.state_dict().items())
-    assert lines.lines[0] == f"Training on 4 images in samples of {SIDE} pixels, validating on 2."
-    assert "Epoch 1 of 1: loss" in lines.lines[2]
+    assert lines.lines[:2] == [
+        "Computing on CPU, as asked for, fp32.",
+        f"Training on 4 images in samples of {SIDE} pixels, validating on 2.",
+    ]
+    assert "Epoch 1 of 1: loss" in lines.lines[3]
 
 
 def test_the_same_seed_gives_the_same_weights(request_of, tmp_path):
@@ -105,10 +108,51 @@ def test_the_report_tells_the_parts_that_the_dataset_has(request_of, tmp_path, f
 
 def test_several_processes_share_the_images(request_of, monkeypatch):
     hardware = {"accelerator": "cpu", "devices": 2, "strategy": fit.shared_work(), "precision": "32-true"}
-    monkeypatch.setattr(fit, "_hardware", lambda request: hardware)
+    monkeypatch.setattr(fit, "_hardware", lambda request, report: hardware)
     finished = finetune(request_of(batch_size=4), Report())  # two images for each
     card, _ = open_model("my-courts", "detect")
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"device": "cuda"}, "The device cuda cannot be used: this build of PyTorch is for the CPU only"),
+        ({"device": "mps"}, "There is no Apple GPU"),
+        ({"device": "cpu", "precision": "fp16"}, "The precision fp16 does not work on the CPU"),
+    ],
+)
+def test_a_device_that_is_not_there_is_told(request_of, monkeypatch, wish, words):
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match=words):
+        finetune(request_of(**wish), Report())
+
+
+@pytest.mark.parametrize(
+    ("device", "generation", "used", "told"),
+    [
+        ("auto", 8, {"devices": 2, "precision": "bf16-mixed"}, "Computing on 2 GPUs, bf16."),
+        ("cuda:1", 7, {"devices": [1], "precision": "16-mixed", "strategy": "auto"}, "Computing on a GPU, fp16."),
+    ],
+)
+def test_all_gpus_are_used_or_the_one_asked_for(request_of, monkeypatch, device, generation, used, told):
+    own = torch.device("cuda:0" if device == "auto" else device)
+    monkeypatch.setattr(fit, "resolve_device", lambda wanted: (own, "a GPU"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (generation, 5))
+    taken = {}
+
+    def take(**hardware):
+        taken.update(hardware)
+        raise Cancelled
+
+    monkeypatch.setattr(fit, "Fabric", take)
+    lines = Lines()
+    with pytest.raises(Cancelled):
+        finetune(request_of(device=device), lines)
+    assert {"accelerator": "cuda", **used}.items() <= taken.items()
+    assert told in lines.lines
 
 
 def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_path):
