@@ -2,7 +2,8 @@
 """A pretended device beside the processor: it computes as the processor does, and refuses what a GPU refuses.
 
 So a test without a GPU finds tensors that stay behind: an operation on tensors of both devices fails, as does NumPy on
-a tensor of the device. PyTorch lets no code invent a device, so this one goes by the name of one that has no memory.
+a tensor of the device. Nor does it compute in float64, which Apple's GPUs do not have. PyTorch lets no code invent a
+device, so this one goes by the name of one that has no memory.
 """
 
 from collections.abc import Iterator
@@ -78,6 +79,8 @@ def _compute(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
     are_elsewhere = any(isinstance(tensor, _TensorElsewhere) for tensor in tensors)
     name = operation._schema.name
+    if any(tensor.dtype == torch.float64 for tensor in tensors if isinstance(tensor, _TensorElsewhere)):
+        raise RuntimeError(f"{name} has a tensor of float64, which not every device has.")
     if are_elsewhere and name not in BETWEEN_DEVICES:
         left_behind = [each for each in tensors if each.dim() and not isinstance(each, _TensorElsewhere)]
         if left_behind:

@@ -40,7 +40,7 @@ SIDE = 96
 TILING = Tiling(128, 32)
 
 
-def test_the_pretended_device_refuses_what_stays_behind():
+def test_the_pretended_device_refuses_what_a_gpu_refuses():
     with elsewhere() as device:
         there = torch.ones(3, device=device)
         assert (there + torch.arange(3).to(device)).tolist() == [1, 2, 3]
@@ -50,6 +50,8 @@ def test_the_pretended_device_refuses_what_stays_behind():
             there + torch.arange(3)
         with pytest.raises(RuntimeError, match="numpy"):
             there.numpy()
+        with pytest.raises(RuntimeError, match="float64"):
+            there.double() + 1
 
 
 def scenes(generator):
