@@ -89,12 +89,9 @@ def run_over_tiles(
         while waiting:
             batch = waiting[:batch_size]
             before = time.perf_counter()
-            try:
-                predictions = predict([pixels for _, pixels in batch])
-            except (RuntimeError, MemoryError) as error:
-                if not is_lack_of_memory(error):
-                    raise
-                batch_size = _smaller(batch, report, error)
+            predictions = _predictions(predict, batch)
+            if predictions is None:
+                batch_size = _smaller(batch, report)
                 continue
             done.network_seconds += time.perf_counter() - before
             for (tile, pixels), prediction in zip(batch, predictions, strict=True):
@@ -143,12 +140,22 @@ def _read_ahead(source: TileSource, tiles: Sequence[Tile], ahead: int) -> Iterat
                 reading.cancel()
 
 
-def _smaller(batch: list, report: Report, error: BaseException) -> int:
+def _predictions(predict: Callable[[list[TileInput]], list[Any]], batch: list) -> list[Any] | None:
+    """What is found on a batch; None, with all that was computed let go, if the memory does not suffice for it."""
+    try:
+        return predict([pixels for _, pixels in batch])
+    except (RuntimeError, MemoryError) as error:
+        if not is_lack_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise OutOfMemory(
+                "The device's memory does not suffice for a single tile; choose a smaller tile size or the device cpu."
+            ) from error
+    return None
+
+
+def _smaller(batch: list, report: Report) -> int:
     """Half the batch that did not fit."""
-    if len(batch) == 1:
-        raise OutOfMemory(
-            "The device's memory does not suffice for a single tile; choose a smaller tile size or the device cpu."
-        ) from error
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     halved = len(batch) // 2
