@@ -139,7 +139,7 @@ class ExportTrainingData(RunnerAlgorithm):
             share("TEST", "Share for the test, 0 to 1", 0.15, "By this part the finished model is measured."),
             advanced(
                 explained(
-                    QgsProcessingParameterNumber("SEED", "Seed", INTEGER, defaultValue=0),
+                    QgsProcessingParameterNumber("SEED", "Seed", INTEGER, defaultValue=0, minValue=0),
                     "Another number gives another split.",
                 )
             ),

@@ -202,7 +202,7 @@ class FinetuneModel(RunnerAlgorithm):
             ),
             advanced(
                 explained(
-                    QgsProcessingParameterNumber("SEED", "Seed", INTEGER, defaultValue=0),
+                    QgsProcessingParameterNumber("SEED", "Seed", INTEGER, defaultValue=0, minValue=0),
                     "The same number gives the same training again.",
                 )
             ),

@@ -103,6 +103,7 @@ class ExportDataRequest:
             f"{self.chip_size} pixels.",
         )
         refuse_unless(self.empty >= 0, f"The ratio of empty chips must be 0 or more; {self.empty:g} was given.")
+        refuse_unless(self.seed >= 0, f"The seed must be 0 or more; {self.seed} was given.")
         refuse_unless(
             self.block is None or self.block >= 1, f"A block must be 1 or more chips wide; {self.block} was given."
         )

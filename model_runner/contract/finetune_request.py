@@ -107,6 +107,8 @@ class FinetuneRequest:
             refuse_unless(
                 value is None or value > 0, f"The {name.replace('_', ' ')} must be above 0; {value} was given."
             )
+        refuse_unless(self.workers >= 0, f"The workers must be 0 or more processes; {self.workers} was given.")
+        refuse_unless(self.seed >= 0, f"The seed must be 0 or more; {self.seed} was given.")
         refuse_unless(
             self.patience is None or self.patience >= 0,
             f"The patience must be 0 or more epochs; {self.patience} was given.",

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
+from model_runner.contract.data_requests import ExportDataRequest
 from model_runner.contract.errors import InputError
 from model_runner.contract.task_requests import (
     ChangeRequest,
@@ -46,6 +47,7 @@ def test_a_raster_source_refuses_what_cannot_be(values, words):
 
 
 TRAINING = {"task": "detect", "data": "ships", "output": "trained"}
+EXPORT = {"rasters": ("a.tif",), "task": "segment", "labels": "b.gpkg", "output": "chips", "chip_size": 256}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,21 @@ TRAINING = {"task": "detect", "data": "ships", "output": "trained"}
         (Compute, {"batch_size": 0}, "1 or more"),
         (FinetuneRequest, {**TRAINING, "network": "oriented_rcnn_l2"}, "say so with --init none, or leave"),
         (FinetuneRequest, {**TRAINING, "init": "mine", "backbone": "b.pth"}, "leave --network and --backbone away"),
+        (FinetuneRequest, {**TRAINING, "epochs": 0}, "epochs must be above 0; 0"),
+        (FinetuneRequest, {**TRAINING, "batch_size": -2}, "batch size must be above 0; -2"),
+        (FinetuneRequest, {**TRAINING, "learning_rate": float("nan")}, "learning rate must be above 0; nan"),
+        (FinetuneRequest, {**TRAINING, "patience": -1}, "0 or more epochs; -1"),
+        (FinetuneRequest, {**TRAINING, "workers": -1}, "0 or more processes; -1"),
+        (FinetuneRequest, {**TRAINING, "seed": -1}, "seed must be 0 or more; -1"),
+        (FinetuneRequest, {**TRAINING, "frozen_stages": 5}, "4 stages to freeze, 0 to 4; 5"),
+        (FinetuneRequest, {**TRAINING, "sample_size": 100}, "multiple of 32 from 96 pixels on; 100"),
+        (FinetuneRequest, {**TRAINING, "scale": (2, 1)}, "smallest,largest, such as 0.5,2; 2,1"),
+        (FinetuneRequest, {**TRAINING, "mixing": 2}, "between 0 and 1; 2"),
+        (ExportDataRequest, {**EXPORT, "seed": -1}, "seed must be 0 or more; -1"),
+        (ExportDataRequest, {**EXPORT, "chip_size": 31}, "32 pixels or more; 31"),
+        (ExportDataRequest, {**EXPORT, "overlap": 300}, "300 pixels, must be at least 0 and smaller"),
+        (ExportDataRequest, {**EXPORT, "empty": -1}, "ratio of empty chips must be 0 or more; -1"),
+        (ExportDataRequest, {**EXPORT, "block": 0}, "1 or more chips wide; 0"),
     ],
 )
 def test_options_refuse_what_cannot_be(kind, values, words):
