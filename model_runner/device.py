@@ -9,6 +9,7 @@ from model_runner.errors import InputError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LACK_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory|ALLOC_FAILED", re.IGNORECASE)
+BFLOAT16_SINCE = 8  # compute capability of a GPU
 TILES_AT_ONCE = {"cpu": 1, "mps": 1, "cuda": 4}
 
 
@@ -75,6 +76,23 @@ def resolve_precision(wanted: str, device: torch.device) -> torch.dtype:
     if precision is torch.float16 and device.type == "cpu":
         raise InputError("The precision fp16 does not work on the CPU; choose auto, fp32 or bf16.")
     return precision
+
+
+def resolve_training_precision(wanted: str, device: torch.device) -> str:
+    """The name of the number format in which a network is trained; "auto" is one that is fast on the device.
+
+    GPUs before those of 2020 have no bfloat16.
+
+    Raises:
+        InputError: the format does not work on the device.
+    """
+    if wanted != "auto":
+        resolve_precision(wanted, device)
+        return wanted
+    if device.type != "cuda":
+        return "fp32"
+    generation, _ = torch.cuda.get_device_capability(device)
+    return "bf16" if generation >= BFLOAT16_SINCE else "fp16"
 
 
 def resolve_batch_size(wanted: int | None, device: torch.device) -> int:

@@ -23,7 +23,7 @@ from model_runner.benchmark.cases import DEMO
 from model_runner.benchmark.measuring import in_own_process
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.device import resolve_device
+from model_runner.device import PRECISIONS, resolve_device, resolve_training_precision
 from model_runner.model_store.store import open_model
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.report import Report
@@ -118,6 +118,7 @@ def _bare_loop(network: nn.Module, card: ModelCard, request: FinetuneRequest, si
     """What does so many steps of a training, the least that learns at all."""
     recipe = find_recipe(request.task, card.network)
     device, _ = resolve_device(request.device)
+    precision = PRECISIONS[resolve_training_precision(request.precision, device)]
     network = network.to(device, memory_format=torch.channels_last).train()
     optimizer = recipe.optimizer(list(network.parameters()), recipe.learning_rate_from_model)
     samples = recipe.training_data(
@@ -132,7 +133,7 @@ def _bare_loop(network: nn.Module, card: ModelCard, request: FinetuneRequest, si
     def learn(steps: int) -> None:
         for images, targets in islice(cycle(batches), steps):
             optimizer.zero_grad()
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
                 losses = recipe.losses(network, images, targets)
             torch.stack(list(losses.values())).sum().backward()
             optimizer.step()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.device import resolve_device, resolve_precision
+from model_runner.device import resolve_device, resolve_training_precision
 from model_runner.errors import InputError, UnreadableRaster
 from model_runner.report import Report, TerminalReport
 from model_runner.training import checkpoints
@@ -29,7 +29,6 @@ from model_runner.training.plan import make_plan, plan_of_resumed
 from model_runner.training.recipes import find_recipe
 from model_runner.training.trainer import Job, train
 
-BFLOAT16_SINCE = 8  # compute capability of a GPU
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -159,8 +158,7 @@ def _hardware(request: FinetuneRequest, report: Report) -> dict[str, Any]:
         InputError: the wished device is not there, or has no such precision.
     """
     device, reason = resolve_device(request.device)
-    precision = _fast_precision(device) if request.precision == "auto" else request.precision
-    resolve_precision(precision, device)
+    precision = resolve_training_precision(request.precision, device)
     on_gpu = device.type == "cuda"
     count = torch.cuda.device_count() if on_gpu and request.device in ("auto", "cuda") else 1
     report.log("info", f"Computing on {f'{count} GPUs' if count > 1 else reason}, {precision}.")
@@ -170,14 +168,6 @@ def _hardware(request: FinetuneRequest, report: Report) -> dict[str, Any]:
         "precision": FABRIC_PRECISION[precision],
         "strategy": shared_work() if count > 1 else "auto",
     }
-
-
-def _fast_precision(device: torch.device) -> str:
-    """The precision in which a device trains fast and well; GPUs before those of 2020 have no bfloat16."""
-    if device.type != "cuda":
-        return "fp32"
-    generation, _ = torch.cuda.get_device_capability(device)
-    return "bf16" if generation >= BFLOAT16_SINCE else "fp16"
 
 
 def shared_work() -> DDPStrategy:

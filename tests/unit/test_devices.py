@@ -11,7 +11,6 @@ import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from rasterio.windows import Window
 
-from model_runner import device as devices
 from model_runner.contract.folders import PLUGIN_ROOT
 from model_runner.contract.model_card import DEFAULT_MODELS
 from model_runner.contract.task_requests import (
@@ -140,7 +139,6 @@ def run(make_raster, tmp_path):
 def test_tasks_find_the_same_on_another_device(task, run, monkeypatch):
     here = run(task, "here")
     monkeypatch.setattr(computing, "resolve_device", lambda wanted: (ELSEWHERE, "elsewhere"))
-    monkeypatch.setitem(devices.TILES_AT_ONCE, ELSEWHERE.type, 2)
     with elsewhere():
         there = run(task, "there")
     assert there == pytest.approx(here, rel=1e-3)
