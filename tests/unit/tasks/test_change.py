@@ -18,6 +18,7 @@ from model_runner.networks import build_network
 from model_runner.report import Report
 from model_runner.tasks import change as task
 from model_runner.tasks.change import change
+from tests.lines import Lines
 
 GROUND = Affine(0.5, 0, 400_000, 0, -0.5, 5_800_000)
 WIDTH, HEIGHT = 260, 170
@@ -54,15 +55,6 @@ def difference(monkeypatch):
 def read_bands(path):
     with rasterio.open(path) as dataset:
         return dataset.read()
-
-
-class Lines(Report):
-    def __init__(self):
-        self.warnings = []
-
-    def log(self, level, text):
-        if level == "warning":
-            self.warnings.append(text)
 
 
 @pytest.fixture

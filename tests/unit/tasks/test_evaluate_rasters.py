@@ -20,6 +20,7 @@ from model_runner.evaluation.maps import CONFUSED, FALSELY, MISSING, NOTHING, TR
 from model_runner.inference.detections import Detections
 from model_runner.report import Report
 from model_runner.tasks.evaluate import evaluate
+from tests.lines import Lines
 
 CRS, LEFT, TOP = "EPSG:32633", 500_000, 5_200_000
 SIDE = 200
@@ -212,12 +213,6 @@ def test_objects_are_compared_with_polygons_and_those_outside_of_the_area_do_not
 
 
 def test_polygons_without_a_class_are_left_out_and_counted_once(tmp_path, model):
-    class Lines(Report):
-        warnings = ()
-
-        def log(self, level, text):
-            self.warnings += (text,) * (level == "warning")
-
     model("detect", ("roof", "tank"), Sees())
     raster, report = write_raster(tmp_path / "image.tif"), Lines()
     labelled = [ground(30, 20, 90, 60), ground(150, 150, 170, 160), ground(10, 150, 30, 160)]

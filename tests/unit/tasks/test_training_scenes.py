@@ -23,15 +23,9 @@ from model_runner.report import Report
 from model_runner.tasks.evaluate import evaluate
 from model_runner.tasks.finetune import finetune
 from model_runner.training.recipes.scenes import SceneRecipe, SceneTargets
+from tests.lines import Lines
 
 CLASSES = ("field", "lake")
-
-
-class Lines(Report):
-    lines = ()
-
-    def log(self, level, text):
-        self.lines += (text,)
 
 
 def write_scenes(folder, classes=CLASSES):
