@@ -39,7 +39,8 @@ def read_polygon_features(
     try:
         frame = geopandas.read_file(path, where=where, **({} if with_fields else {"columns": []}))
     except (DataSourceError, DataLayerError, OSError, ValueError) as error:
-        raise InputError(f"The {what} {path} cannot be read: {' '.join(str(error).split())}") from error
+        said = " ".join(str(error).split()).split("; It might help")[0]  # to name a driver, which users cannot
+        raise InputError(f"The {what} {path} cannot be read: {said}") from error
     count = len(frame)
     if isinstance(frame, geopandas.GeoDataFrame):
         geometry = frame.geometry.to_numpy()

@@ -179,11 +179,11 @@ def _grid(
     for value in _ticks(*y_range, False):
         _, y = place(x_range[0], value)
         drawn.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" class="grid"/>')
-        drawn.append(f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{value:.6g}</text>')
+        drawn.append(f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{_number(value)}</text>')
     for value in _ticks(*x_range, whole):
         x, _ = place(value, y_range[0])
         drawn.append(f'<line x1="{x:.1f}" y1="{bottom}" x2="{x:.1f}" y2="{bottom + 4}" class="axis"/>')
-        drawn.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{value:.6g}</text>')
+        drawn.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{_number(value)}</text>')
     drawn.append(f'<line x1="{LEFT}" y1="{bottom}" x2="{right}" y2="{bottom}" class="axis"/>')
     return drawn
 
@@ -200,3 +200,11 @@ def _ticks(least: float, most: float, whole: bool) -> list[float]:
     step = max(_round_step(most - least), 1.0 if whole else 0.0)
     first = ceil(least / step - 1e-9)
     return [number * step for number in range(first, floor(most / step + 1e-9) + 1)]
+
+
+def _number(value: float) -> str:
+    """A number beside an axis, short enough for the margin."""
+    if value == 0 or 0.001 <= abs(value) < 1e6:
+        return f"{value:.6g}"
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

@@ -62,6 +62,19 @@ def test_a_page_is_whole_in_itself_and_escapes_what_it_is_told():
     assert "http" not in page
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "labels"),
+    [
+        (0.0, 0.5, ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]),
+        (0.000482, 0.0005, ["4.8e-4", "4.85e-4", "4.9e-4", "4.95e-4", "5e-4"]),
+        (1e6, 1.2e6, ["1e6", "1.05e6", "1.1e6", "1.15e6", "1.2e6"]),
+    ],
+)
+def test_numbers_beside_an_axis_are_short_enough_for_the_margin(least, most, labels):
+    chart = line_chart("any", [Series("a", [0.0, 1.0], [least, most], "#000000")], "x", "y")
+    assert re.findall(r'text-anchor="end">([^<]*)', chart) == labels
+
+
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6) | st.just(nan)), max_size=600))
 def test_every_point_of_a_curve_lies_on_its_chart(points):
