@@ -44,15 +44,16 @@ def diagnose(stream: TextIO) -> bool:
     for task in DEFAULT_MODELS:
         if DEFAULT_MODELS[task] not in at_hand:
             print(f"{task} with {DEFAULT_MODELS[task]}: not at hand", file=stream)
-    return all(_works(task, model, device, stream) for task, model in DEFAULT_MODELS.items() if model in at_hand)
+    return all([_works(task, model, device, stream) for task, model in DEFAULT_MODELS.items() if model in at_hand])
 
 
 def _works(task: str, model: str, device: torch.device, stream: TextIO) -> bool:
-    """Whether a model answers for an empty image; says so."""
+    """Whether a model answers for an empty image, or for two of them; says so."""
     try:
         card, network = loaded_model(model, task, device)
+        image = torch.zeros(1, len(card.bands), 128, 128, device=device)
         with torch.inference_mode():
-            network(torch.zeros(1, len(card.bands), 128, 128, device=device))
+            network(*[image] * (2 if task == "change" else 1))
     except RunnerError as error:
         print(f"{task} with {model}: {error}", file=stream)
         return False
