@@ -19,10 +19,10 @@ from threading import Thread
 from typing import IO, Callable, Iterable, Iterator, Mapping, Optional, Sequence
 
 from ..model_runner.contract.folders import PLUGIN_ROOT, environment_folder
+from .base_python import find_pythons, none_found, why_unusable
 from .runner_environment import MARK_FILE, PYTORCH_LOCKS, REQUIREMENTS, EnvironmentProblem, mark_of, python_in
 from .runner_process import clean_environment, kill_with_children, own_session
 
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 NEEDED_BYTES = {"cpu": 4 * 1024**3, "cuda": 14 * 1024**3}
 CPU_BUILDS = ("--extra-index-url", "https://download.pytorch.org/whl/cpu")
 PIP_INSTALL = (
@@ -30,7 +30,6 @@ PIP_INSTALL = (
     *("--progress-bar", "off", "--disable-pip-version-check", "--no-warn-script-location"),
 )
 LEFTOVER = r"\.(new|old)-[a-z0-9_]{8}"  # of tempfile.mkdtemp
-PROBE = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"
 FAULTS = (
     (r"No space left on device|not enough space on the disk", "The disk is full; free some space and repeat."),
     (r"ProxyError|407 Proxy|Cannot connect to proxy", "The proxy refused the connection; check QGIS's proxy settings."),
@@ -88,7 +87,7 @@ class Setup:
 
         Args:
             pytorch: the build, "cpu", "cuda" or "auto" (see ``fitting_pytorch``).
-            base_python: the Python to build it with; otherwise the first usable one of ``base_pythons``.
+            base_python: the Python to build it with; otherwise the first of ``find_pythons`` that can.
 
         Raises:
             EnvironmentProblem: one line that says why it cannot be created.
@@ -100,16 +99,15 @@ class Setup:
         with _alone_at(place):
             self._remove_leftovers(place)
             _refuse_full_disk(place.parent, NEEDED_BYTES[pytorch])
-            base = usable_python([base_python] if base_python else base_pythons())
-            self._tell(f"Creating the runner's environment in {place} with {base} …")
-            self._build(place, base, pytorch)
+            self._tell(f"Creating the runner's environment in {place} …")
+            self._build(place, [base_python] if base_python else find_pythons(), pytorch)
         self._tell("The environment is ready.")
         return python_in(place)
 
-    def _build(self, place: Path, base: str, pytorch: str) -> None:
+    def _build(self, place: Path, bases: Iterable[str], pytorch: str) -> None:
         building = Path(tempfile.mkdtemp(prefix=f"{place.name}.new-", dir=place.parent))
         try:
-            self._run([base, "-s", "-m", "venv", "--clear", str(building)])
+            self._make_bare(building, bases)
             self._install(building, pytorch)
             self._tell("Asking the runner what it can do on this computer …")
             self.diagnose(python_in(building))
@@ -117,6 +115,29 @@ class Setup:
             _take_place(building, place)
         finally:
             shutil.rmtree(building, ignore_errors=True)
+
+    def _make_bare(self, building: Path, bases: Iterable[str]) -> None:
+        """Make an environment that can download and install, with the first Python that manages to.
+
+        Not every Python that looks fit is: that of a QGIS for Windows may not start outside of its own folders.
+
+        Raises:
+            EnvironmentProblem: none does; the text tells which were tried.
+            SetupCancelled: the user stopped it.
+        """
+        refused = []
+        for base in dict.fromkeys(bases):
+            reason = why_unusable(base)
+            if reason is None:
+                self._tell(f"Trying {base} …")
+                try:
+                    self._run([base, "-s", "-m", "venv", "--clear", str(building)])
+                    self._run([str(python_in(building)), "-s", "-c", "import pip, ssl"])
+                    return
+                except EnvironmentProblem as error:
+                    reason = str(error)
+            refused.append(f"{base} ({reason})")
+        raise EnvironmentProblem(none_found(refused))
 
     def _remove_leftovers(self, place: Path) -> None:
         """Remove what setups that were killed have left; nobody else's is there while we are alone at the place."""
@@ -189,37 +210,6 @@ def fitting_pytorch() -> str:
     return "cuda" if sys.platform == "linux" and Path("/proc/driver/nvidia/version").exists() else "cpu"
 
 
-def base_pythons() -> Iterator[str]:
-    """Where a Python to build the environment with may be: QGIS's own first, then those on the path, newest first."""
-    names = ("python.exe", "python3.exe") if sys.platform == "win32" else ("bin/python3",)
-    for folder in (sys.base_prefix, sys.base_exec_prefix, str(Path(os.__file__).parents[2])):
-        yield from (str(Path(folder, name)) for name in names if Path(folder, name).is_file())
-    versions = range(NEWEST_PYTHON[1], OLDEST_PYTHON[1] - 1, -1)
-    for name in (*(f"python3.{minor}" for minor in versions), "python3", "python"):
-        found = shutil.which(name)
-        if found:
-            yield found
-
-
-def usable_python(candidates: Iterable[str]) -> str:
-    """The first candidate of a fitting version that can create environments.
-
-    Raises:
-        EnvironmentProblem: there is none; the text tells what was tried.
-    """
-    refused = []
-    for candidate in dict.fromkeys(candidates):
-        reason = _why_unusable(candidate)
-        if reason is None:
-            return candidate
-        refused.append(f"{candidate} ({reason})")
-    oldest, newest = (".".join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON))
-    raise EnvironmentProblem(
-        f"No Python from {oldest} to {newest} that can create environments was found. Tried: "
-        f"{', '.join(refused) or 'none'}. Install one (Debian and Ubuntu: apt install python3-venv) or name one."
-    )
-
-
 def explain_failure(command: Sequence[str], said: Sequence[str]) -> str:
     """One line on why a program of the setup failed, from what it said."""
     last = next((line for line in reversed(said) if "error" in line.lower()), said[-1] if said else "it said nothing")
@@ -227,24 +217,6 @@ def explain_failure(command: Sequence[str], said: Sequence[str]) -> str:
         if re.search(pattern, "\n".join(said)):
             return f"{explanation} ({last})"
     return f"'{' '.join(command[1:5])}' failed: {last}"
-
-
-def _why_unusable(python: str) -> Optional[str]:
-    try:
-        probe = subprocess.run(
-            [python, "-s", "-c", PROBE],
-            env=clean_environment(os.environ),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if probe.returncode != 0:
-        return "its module venv or ensurepip is missing"
-    version = tuple(int(part) for part in probe.stdout.split(".")[:2])
-    return None if OLDEST_PYTHON <= version <= NEWEST_PYTHON else f"its version is {probe.stdout.strip()}"
 
 
 def _refuse_protected(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lwganet_qgis.lwganet_qgis import environment_setup, runner_environment
-from lwganet_qgis.lwganet_qgis.environment_setup import Setup, SetupCancelled, explain_failure, usable_python
+from lwganet_qgis.lwganet_qgis.environment_setup import Setup, SetupCancelled, explain_failure
 from lwganet_qgis.lwganet_qgis.runner_environment import EnvironmentProblem, is_outdated, python_in, runner_python
 
 
@@ -145,19 +145,53 @@ def test_a_home_that_is_a_file_is_told(home):
         Setup(print).create("cpu")
 
 
-def test_pythons_that_cannot_be_used_are_listed(tmp_path):
-    old = tmp_path / "python-old"
-    old.write_text("#!/bin/sh\necho 3.7\n")
-    bare = tmp_path / "python-bare"
-    bare.write_text("#!/bin/sh\nexit 1\n")
-    for program in (old, bare):
+@pytest.fixture
+def python_that(tmp_path):
+    """Make a program that does as a faulty Python does; a shell script."""
+
+    def make(name, script):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
+        return str(program)
+
+    return make
+
+
+def test_pythons_that_cannot_be_used_are_listed(home, monkeypatch, python_that):
+    old, bare = python_that("python-old", "echo 3.7"), python_that("python-bare", "exit 1")
+    unable = python_that(
+        "python-unable", 'case "$*" in *venv*--clear*) echo "Error: no codec"; exit 1;; *) echo 3.12;; esac'
+    )
+    monkeypatch.setattr(environment_setup, "find_pythons", lambda: [old, bare, unable, "/no/such/python", old])
     with pytest.raises(EnvironmentProblem) as caught:
-        usable_python([str(old), str(bare), "/no/such/python"])
-    assert f"{old} (its version is 3.7)" in str(caught.value)
-    assert f"{bare} (its module venv or ensurepip is missing)" in str(caught.value)
-    assert "/no/such/python ([Errno 2]" in str(caught.value)
-    assert usable_python([str(old), sys.executable]) == sys.executable
+        Setup(print).create("cpu")
+    told = str(caught.value)
+    assert told.startswith("No Python from 3.11 to 3.14 that can create environments was found. Tried: ")
+    assert told.count(f"{old} (its version is 3.7)") == 1
+    assert f"{bare} (its module venv or ensurepip is missing)" in told
+    assert f"{unable} ('-s -m venv --clear' failed: Error: no codec)" in told
+    assert "/no/such/python ([Errno 2]" in told
+    assert "\n" not in told
+    assert nothing_left_over(home)
+
+
+def test_the_first_python_that_can_make_an_environment_makes_it(home, healthy, monkeypatch, python_that):
+    unable = python_that(
+        "python-unable", 'case "$*" in *venv*--clear*) mkdir -p "$5/bin"; exit 1;; *) echo 3.12;; esac'
+    )
+    monkeypatch.setattr(environment_setup, "find_pythons", lambda: [unable, sys.executable])
+    python = Setup(print).create("cpu")
+    assert runner_python() == python
+    assert nothing_left_over(home)
+
+
+def test_a_python_of_ones_own_is_the_only_one_tried(home, python_that):
+    mine = python_that("python-of-mine", "exit 1")
+    with pytest.raises(
+        EnvironmentProblem, match=r"Tried: \S*python-of-mine \(its module venv or ensurepip is missing\)\."
+    ):
+        Setup(print).create("cpu", mine)
 
 
 @pytest.mark.parametrize(
