@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Union
 
-from qgis.core import QgsRasterLayer, QgsVectorLayer
+from qgis.core import Qgis, QgsRasterLayer, QgsVectorLayer
 
 from .layers import place_of
 from .styles import Look
@@ -40,7 +40,7 @@ def keep_style(destination: str, look: Look) -> None:
         return
     if not in_database:
         layer.saveNamedStyle(str(beside))
-    elif layer.dataProvider().isSaveAndLoadStyleToDatabaseSupported():
+    elif _holds_styles(layer):
         _save_in_database(layer)
 
 
@@ -52,6 +52,14 @@ def _with_its_style(destination: str, path: Path) -> Union[QgsRasterLayer, QgsVe
 
 def _is_of_raster(style: Path) -> bool:
     return MARK_OF_RASTER_STYLES in style.read_text(encoding="utf-8", errors="replace")
+
+
+def _holds_styles(layer: QgsVectorLayer) -> bool:
+    """Whether a database, or a file, keeps styles of its tables."""
+    provider = layer.dataProvider()
+    if hasattr(provider, "styleStorageCapabilities"):
+        return bool(provider.styleStorageCapabilities() & Qgis.ProviderStyleStorageCapability.SaveToDatabase)
+    return provider.isSaveAndLoadStyleToDatabaseSupported()  # QGIS 3.22
 
 
 def _save_in_database(layer: QgsVectorLayer) -> None:
