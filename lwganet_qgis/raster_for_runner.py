@@ -29,6 +29,7 @@ from qgis.PyQt.QtCore import Qt
 
 from ..model_runner.contract.errors import InputError
 from .layers import file_for
+from .qgis_versions import set_creation_options
 
 MOST_EXPORTED_PIXELS = 250_000_000
 PICTURE_TYPES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
@@ -128,7 +129,7 @@ class RasterForRunner:
             pipe.set(self._renderer)
         path = file_for(self.name, ".tif", folder)
         writer = QgsRasterFileWriter(path)
-        writer.setCreateOptions(EXPORT_OPTIONS)
+        set_creation_options(writer, EXPORT_OPTIONS)
         block_feedback = QgsRasterBlockFeedback()
         feedback.canceled.connect(block_feedback.cancel, Qt.ConnectionType.DirectConnection)
         outcome = writer.writeRaster(pipe, columns, rows, extent, self.crs, transforms, block_feedback)

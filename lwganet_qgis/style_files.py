@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Union
 
-from qgis.core import Qgis, QgsRasterLayer, QgsVectorLayer
+from qgis.core import QgsRasterLayer, QgsVectorLayer
 
 from .layers import place_of
+from .qgis_versions import holds_styles, save_default_style
 from .styles import Look
 
 STYLE_NAME = "LWGANet"
@@ -40,7 +41,7 @@ def keep_style(destination: str, look: Look) -> None:
         return
     if not in_database:
         layer.saveNamedStyle(str(beside))
-    elif _holds_styles(layer):
+    elif holds_styles(layer):
         _save_in_database(layer)
 
 
@@ -54,17 +55,9 @@ def _is_of_raster(style: Path) -> bool:
     return MARK_OF_RASTER_STYLES in style.read_text(encoding="utf-8", errors="replace")
 
 
-def _holds_styles(layer: QgsVectorLayer) -> bool:
-    """Whether a database, or a file, keeps styles of its tables."""
-    provider = layer.dataProvider()
-    if hasattr(provider, "styleStorageCapabilities"):
-        return bool(provider.styleStorageCapabilities() & Qgis.ProviderStyleStorageCapability.SaveToDatabase)
-    return provider.isSaveAndLoadStyleToDatabaseSupported()  # QGIS 3.22
-
-
 def _save_in_database(layer: QgsVectorLayer) -> None:
     """Make the layer's style the default one of its table; others that the table has stay."""
     related, ids, names, *_ = layer.listStylesInDatabase()
     if STYLE_NAME in names[:related]:  # QGIS would ask the user whether to overwrite it
         layer.deleteStyleFromDatabase(ids[names.index(STYLE_NAME)])
-    layer.saveStyleToDatabase(STYLE_NAME, "Classes in the colours of the model", True, "")
+    save_default_style(layer, STYLE_NAME, "Classes in the colours of the model")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Collection, Optional
 
@@ -222,7 +223,8 @@ def _refuse_unwritable(path: Path) -> None:
     if not folder.is_dir():
         raise InputError(f"The folder {folder} for the result does not exist; create it or choose another.")
     try:
-        path.exists()
+        with suppress(FileNotFoundError):
+            path.stat()
     except OSError as error:
         raise InputError(f"A file {path} for the result cannot be ({error.strerror}); choose another name.") from error
     if not os.access(folder, os.W_OK):

@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import pytest
+from lwganet_qgis.lwganet_qgis.qgis_versions import save_default_style
 
 pytestmark = pytest.mark.usefixtures("qgis", "models")
 
@@ -467,7 +468,7 @@ def test_a_style_in_the_database_gets_the_classes_that_a_former_run_did_not_find
     layer = table_of(database, "planes")
     layer.renderer().deleteCategory(1)
     layer.renderer().updateCategoryLabel(0, "aeroplanes")
-    layer.saveStyleToDatabase("mine", "", True, "")
+    save_default_style(layer, "mine", "")
     del layer
     for _ in range(2):
         run(INPUT=raster, OUTPUT=output)
