@@ -3,8 +3,8 @@
 
 PyTorch comes in builds that share a version, so it has locks of its own:
 
-* ``resources/torch_cpu.lock``: the small build; on Linux from PyTorch's own index of CPU builds, whose hash of the
-  build for CPython 3.11 is kept here by hand, elsewhere from the Python Package Index;
+* ``resources/torch_cpu.lock``: the small build; on Linux from PyTorch's own index of CPU builds, whose hashes are kept
+  here by hand, elsewhere from the Python Package Index;
 * ``resources/torch_cuda.lock``: the build for NVIDIA GPUs on Linux with the libraries it brings (several GB);
 * ``resources/runner_requirements.lock``: all the rest, for every system;
 * ``tests/requirements.lock``: the tools of the tests.
@@ -17,7 +17,16 @@ from pathlib import Path
 import requests
 
 ROOT = Path(__file__).resolve().parents[1]
-TORCH_CPU_LINUX = {"cp311": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"}
+TORCH_CPU_LINUX = {
+    "cp311 x86_64": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
+    "cp312 x86_64": "4ca4a9394b0c771238a4f73590fdbbc4debad85ed0fa63d026ae1b085da7d6e2",
+    "cp313 x86_64": "3fbf9c9d1f3c10c2d59d04aca426dee9ccc6ceb32d255c61e93acc3b4f75fae6",
+    "cp314 x86_64": "d20fa53ee744502fa4c69818a720b05ca0d37abd055d4f6e66cae155114bc691",
+    "cp311 aarch64": "84453b69508ec79902f899c5ed9495acb9e2bbe9fda5f1d5d6f19e3c3842e1a7",
+    "cp312 aarch64": "6f307c2c32d764ffc6ff6893b801fad6d4752f3e67966cb8abf1843427c02604",
+    "cp313 aarch64": "0b8f7d0423027ae8b90c7977c627f3379f325363a08224dffad9b4b2d684a83d",
+    "cp314 aarch64": "ca021f9eb2f8345c83fa03e3a04587308afb8df71bd472670b3ece00df58621c",
+}
 CUDA_PACKAGES = ("nvidia-", "cuda-", "triton")
 
 
