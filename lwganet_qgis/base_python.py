@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Iterator, Optional, Sequence
 
-from .runner_process import clean_environment
+from .runner_process import clean_environment, own_session
 
 OLDEST, NEWEST = (3, 11), (3, 14)
 PROBE = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"
@@ -28,7 +28,7 @@ def find_pythons() -> Iterator[str]:
         yield from _registered(versions)
     for name in (*(f"python{version}" for version in versions), "python3", "python"):
         found = shutil.which(name)
-        if found:
+        if found and os.path.isabs(found):  # on Windows it may be a program in whatever folder QGIS was started from
             yield found
 
 
@@ -42,6 +42,7 @@ def why_unusable(python: str) -> Optional[str]:
             text=True,
             timeout=PROBE_SECONDS,
             check=False,
+            **own_session(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
@@ -54,15 +55,12 @@ def why_unusable(python: str) -> Optional[str]:
 def none_found(refused: Sequence[str]) -> str:
     """What to tell when no Python can create the environment; ``refused`` are those tried, with reasons."""
     oldest, newest = (".".join(map(str, version)) for version in (OLDEST, NEWEST))
-    source = {
-        "win32": "from python.org",
-        "darwin": "from python.org",
-        "linux": "Debian and Ubuntu: apt install python3-venv",
-    }
-    where = f" ({source[sys.platform]})" if sys.platform in source else ""
+    source = f"apt install python3-venv, or python{oldest}-venv where python3 is older, on Debian and Ubuntu"
+    if sys.platform in ("win32", "darwin"):
+        source = "from python.org"
     return (
         f"No Python from {oldest} to {newest} that can create environments was found. Tried: "
-        f"{', '.join(refused) or 'none'}. Install one{where}, or name one."
+        f"{', '.join(refused) or 'none'}. Install one ({source}) or name one."
     )
 
 

@@ -46,7 +46,8 @@ def own_session() -> dict[str, Any]:
 def kill_with_children(process: subprocess.Popen) -> None:
     """End a process that was started in its ``own_session``, and all that it started, at once."""
     if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
+        command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        subprocess.run(command, capture_output=True, check=False, **own_session())
         return
     try:
         os.killpg(process.pid, signal.SIGKILL)
