@@ -30,6 +30,7 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     unfinished = target.with_name(f".{target.stem}.{uuid4().hex[:12]}{target.suffix}")
     try:
         yield unfinished
+        _refuse_held(target)
         try:
             _remove(_sidecars(target))
             os.replace(unfinished, target)
@@ -37,7 +38,7 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
             if sidecar.exists():
                 os.replace(sidecar, target.with_name(target.name + KEPT_SIDECAR))
         except PermissionError as error:
-            raise InputError(f"{target} cannot be replaced; close it in other programs first.") from error
+            raise InputError(_held(target)) from error
     finally:
         _remove([unfinished, *_sidecars(unfinished)])
 
@@ -46,7 +47,8 @@ def refuse_unwritable(path: str | os.PathLike) -> None:
     """Say before hours of work that a result could not be put there.
 
     Raises:
-        InputError: the folder is missing or not writable, or there is a folder of that name.
+        InputError: the folder is missing or not writable, there is a folder of that name, or the file there cannot be
+            replaced.
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -54,6 +56,7 @@ def refuse_unwritable(path: str | os.PathLike) -> None:
     if target.is_dir():
         raise InputError(f"{target} cannot be written: it is a folder; name a file.")
     _refuse_unwritable_folder(target)
+    _refuse_held(target)
 
 
 @contextmanager
@@ -104,6 +107,20 @@ def _refuse_unwritable_folder(target: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"{target} cannot be written: the folder {target.parent} is not writable.") from error
+
+
+def _refuse_held(target: Path) -> None:
+    """Give a file its own name: Windows refuses while another program, such as QGIS with its layer, holds it."""
+    try:
+        os.replace(target, target)
+    except FileNotFoundError:
+        return
+    except PermissionError as error:
+        raise InputError(_held(target)) from error
+
+
+def _held(target: Path) -> str:
+    return f"{target} cannot be replaced; close it in other programs first, or remove its layer in QGIS."
 
 
 def _sidecars(path: Path) -> list[Path]:

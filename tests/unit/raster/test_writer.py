@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_runner.errors import InputError
-from model_runner.raster.writer import SIDECARS, atomic, new_folder
+from model_runner.raster.writer import SIDECARS, atomic, new_folder, refuse_unwritable
 
 
 def test_the_file_appears_at_the_end_and_nothing_else_stays(tmp_path):
@@ -84,11 +84,41 @@ def test_a_folder_that_takes_no_file_is_an_error_whatever_its_permissions_say(tm
         pass
 
 
-def test_a_file_that_is_held_by_another_program_is_an_error(tmp_path, monkeypatch):
-    def held(source, target):
-        raise PermissionError(13, "held", str(target))
+@pytest.fixture
+def hold(monkeypatch):
+    """Have a file held by another program, as on Windows."""
+    held = set()
+    replace = os.replace
 
-    monkeypatch.setattr(os, "replace", held)
-    with pytest.raises(InputError, match="close it in other programs"), atomic(tmp_path / "a.tif") as unfinished:
-        unfinished.write_text("new")
-    assert os.listdir(tmp_path) == []
+    def replace_unless_held(source, target):
+        if {Path(source), Path(target)} & held:
+            raise PermissionError(13, "held", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_unless_held)
+    return held.add
+
+
+def test_a_file_that_another_program_holds_is_told_before_the_work(tmp_path, hold):
+    path = tmp_path / "a.tif"
+    path.write_text("old")
+    refuse_unwritable(path)
+    hold(path)
+    with pytest.raises(InputError, match="close it in other programs"):
+        refuse_unwritable(path)
+    with pytest.raises(InputError, match="close it in other programs"), atomic(path):
+        pytest.fail("the work was begun")
+    assert path.read_text() == "old"
+
+
+def test_a_file_that_another_program_opens_during_the_work_stays_with_all_that_is_beside_it(tmp_path, hold):
+    path, sidecar = tmp_path / "a.tif", tmp_path / "a.tif.aux.xml"
+    path.write_text("old")
+    sidecar.write_text("old")
+    writing = atomic(path)
+    writing.__enter__().write_text("new")
+    hold(path)
+    with pytest.raises(InputError, match="close it in other programs"):
+        writing.__exit__(None, None, None)
+    assert (path.read_text(), sidecar.read_text()) == ("old", "old")
+    assert sorted(os.listdir(tmp_path)) == ["a.tif", "a.tif.aux.xml"]
