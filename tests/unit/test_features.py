@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import os
 from math import radians
 
 import geopandas
@@ -154,7 +155,8 @@ def test_a_geopackage_has_schema_and_reference_system_also_when_empty(tmp_path, 
 
 def test_any_name_will_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "!mine; all" / "a!b;c#d%20?.gpkg"
+    name = "a!b;c#d%20?.gpkg" if os.name == "posix" else "a!b;c#d%20.gpkg"  # Windows has no question marks in names
+    path = tmp_path / "!mine; all" / name
     path.parent.mkdir()
     write_vector(path, frame_of([(50, 60, 30, 20, 0.5)]), "found")
     assert [each.name for each in tmp_path.iterdir()] == ["!mine; all"]

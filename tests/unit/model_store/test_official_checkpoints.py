@@ -179,14 +179,14 @@ class Program:
 @pytest.mark.parametrize(
     ("function", "name", "argument"),
     [
-        (os.system, f"{os.system.__module__}.system", "touch {}"),
+        (os.system, f"{os.system.__module__}.system", "echo > {}"),
         (eval, "eval", "open('{}', 'w')"),
         (exec, "exec", "open('{}', 'w')"),
     ],
 )
 def test_a_file_that_brings_a_program_is_refused_and_not_run(saved, tmp_path, function, name, argument, in_zip):
     trace = tmp_path / "trace"
-    program = Program(function, argument.format(trace))
+    program = Program(function, argument.format(trace.as_posix()))
     path = saved({**detector_checkpoint({}), "hook": program}, _use_new_zipfile_serialization=in_zip)
     text = refusal(path)
     assert f"asks for {name}," in text

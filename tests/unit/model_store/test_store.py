@@ -56,7 +56,7 @@ def refusal(function, *arguments):
 
 
 def everything(folder):
-    return sorted(str(each.relative_to(folder)) for each in folder.rglob("*"))
+    return sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*"))
 
 
 def test_what_is_saved_is_opened(home):

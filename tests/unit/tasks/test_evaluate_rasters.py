@@ -2,6 +2,7 @@
 """Models of which it is known what they find, measured on rasters against layers."""
 
 import json
+import re
 from shutil import copyfile
 from types import SimpleNamespace
 
@@ -205,7 +206,9 @@ def test_objects_are_compared_with_polygons_and_those_outside_of_the_area_do_not
     _, less = measured("detect", raster, roofs, tmp_path / "less", class_field="kind", area=area)
     assert less["objects"] == 1
     far = write_layer(tmp_path / "far.gpkg", labelled[2:], kind=["roof"])
-    with pytest.raises(InputError, match=f"No polygon of the reference {far} lies on the part of {raster} in use;"):
+    with pytest.raises(
+        InputError, match=re.escape(f"No polygon of the reference {far} lies on the part of {raster} in use;")
+    ):
         measured("detect", raster, far, tmp_path / "far", class_field="kind")
     wrong = write_layer(tmp_path / "wrong.gpkg", labelled[:1], class_name=["Roof"])
     with pytest.raises(InputError, match="the class 'Roof' is unknown; the model knows roof, tank"):
