@@ -24,7 +24,14 @@ from .runner_environment import MARK_FILE, PYTORCH_LOCKS, REQUIREMENTS, Environm
 from .runner_process import clean_environment, kill_with_children, own_session
 
 NEEDED_BYTES = {"cpu": 4 * 1024**3, "cuda": 14 * 1024**3}
-CPU_BUILDS = ("--extra-index-url", "https://download.pytorch.org/whl/cpu")
+PYTORCH_INDEXES = {  # besides the Python Package Index, which has the builds of the other systems
+    ("linux", "cpu"): "https://download.pytorch.org/whl/cpu",
+    ("win32", "cuda"): "https://download.pytorch.org/whl/cu130",
+}
+NVIDIA_DRIVERS = {
+    "linux": "/proc/driver/nvidia/version",
+    "win32": os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "nvcuda.dll"),
+}
 PIP_INSTALL = (
     *("-s", "-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input"),
     *("--progress-bar", "off", "--disable-pip-version-check", "--no-warn-script-location"),
@@ -157,9 +164,15 @@ class Setup:
 
     def _install(self, environment: Path, pytorch: str) -> None:
         python = str(python_in(environment))
-        index = CPU_BUILDS if pytorch == "cpu" and sys.platform == "linux" else ()
+        index = PYTORCH_INDEXES.get((sys.platform, pytorch))
+        more = () if index is None else ("--extra-index-url", index)
         self._tell(f"Installing PyTorch ({pytorch}). This takes a few minutes.")
-        self._run([python, *PIP_INSTALL, *index, "--requirement", str(PYTORCH_LOCKS[pytorch])])
+        try:
+            self._run([python, *PIP_INSTALL, *more, "--requirement", str(PYTORCH_LOCKS[pytorch])])
+        except EnvironmentProblem as error:
+            if pytorch != "cuda":
+                raise
+            raise EnvironmentProblem(f"{error} The build cpu works too, without the GPU.") from error
         self._tell("Installing rasterio and the other requirements.")
         self._run([python, *PIP_INSTALL, "--requirement", str(REQUIREMENTS)])
 
@@ -206,8 +219,9 @@ class Setup:
 
 
 def fitting_pytorch() -> str:
-    """The build of PyTorch for this computer: "cuda" on Linux with an NVIDIA driver, else "cpu"."""
-    return "cuda" if sys.platform == "linux" and Path("/proc/driver/nvidia/version").exists() else "cpu"
+    """The build of PyTorch for this computer: "cuda" where there is an NVIDIA driver, else "cpu"."""
+    driver = NVIDIA_DRIVERS.get(sys.platform)
+    return "cuda" if driver is not None and Path(driver).exists() else "cpu"
 
 
 def explain_failure(command: Sequence[str], said: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ PYTHON_VARIABLE = "LWGANET_RUNNER_PYTHON"
 REQUIREMENTS = PLUGIN_ROOT / "resources" / "runner_requirements.lock"
 PYTORCH_LOCKS: Mapping[str, Path] = {
     "cpu": PLUGIN_ROOT / "resources" / "torch_cpu.lock",
-    "cuda": PLUGIN_ROOT / "resources" / "torch_cuda.lock",
+    "cuda": PLUGIN_ROOT / "resources" / ("torch_cuda_windows.lock" if sys.platform == "win32" else "torch_cuda.lock"),
 }
 MARK_FILE = "lwganet-locks.txt"
 

@@ -48,8 +48,8 @@ class SetupEnvironment(Algorithm):
                 QgsProcessingParameterEnum(
                     "PYTORCH", "Build of PyTorch", list(PYTORCH_BUILDS), defaultValue="auto", usesStaticStrings=True
                 ),
-                "auto takes the build for NVIDIA GPUs on Linux with such a GPU (about 6 GB), otherwise the one for the "
-                "CPU (about 1.5 GB), which on a Mac also uses its GPU.",
+                "auto takes the build for NVIDIA GPUs where there is such a GPU (about 6 GB), otherwise that for "
+                "the CPU (about 1.5 GB), which on a Mac also uses its GPU.",
             )
         )
         self.addParameter(

@@ -6,12 +6,14 @@ PyTorch comes in builds that share a version, so it has locks of its own:
 * ``resources/torch_cpu.lock``: the small build; on Linux from PyTorch's own index of CPU builds, whose hashes are kept
   here by hand, elsewhere from the Python Package Index;
 * ``resources/torch_cuda.lock``: the build for NVIDIA GPUs on Linux with the libraries it brings (several GB);
+* ``resources/torch_cuda_windows.lock``: that for Windows from PyTorch's own index of CUDA builds, hashes by hand too;
 * ``resources/runner_requirements.lock``: all the rest, for every system;
 * ``tests/requirements.lock``: the tools of the tests.
 """
 
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import requests
@@ -26,6 +28,11 @@ TORCH_CPU_LINUX = {
     "cp312 aarch64": "6f307c2c32d764ffc6ff6893b801fad6d4752f3e67966cb8abf1843427c02604",
     "cp313 aarch64": "0b8f7d0423027ae8b90c7977c627f3379f325363a08224dffad9b4b2d684a83d",
     "cp314 aarch64": "ca021f9eb2f8345c83fa03e3a04587308afb8df71bd472670b3ece00df58621c",
+}
+TORCH_CUDA_WINDOWS = {  # none is known for cp311
+    "cp312": "2efab1e83604ca628c6d85b9e188c153690980498d1297081a9dad704919303c",
+    "cp313": "cf23236e9deed7d3510d14d9b9592d75d272ef7b35bbfee31a02bea339c73971",
+    "cp314": "590b2a2b53ef295dcfcd703df17929bd579705bb0e42d9e43c462fe0f0b1e088",
 }
 CUDA_PACKAGES = ("nvidia-", "cuda-", "triton")
 
@@ -51,6 +58,11 @@ def torch_for_desktops(version: str) -> list[str]:
     return sorted(set(re.findall(wheel, answer.text)))
 
 
+def entry_of(requirement: str, hashes: Iterable[str]) -> str:
+    """A requirement with the hashes of its files, a line each."""
+    return " \\\n    ".join([requirement, *(f"--hash=sha256:{each}" for each in hashes)])
+
+
 def write_lock(path: Path, purpose: str, entries: list[str]) -> None:
     """Write a lock file with a line on how it came to be."""
     path.write_text(f"# {purpose} Written by 'make lock'.\n" + "\n".join(entries) + "\n", encoding="utf-8")
@@ -58,11 +70,11 @@ def write_lock(path: Path, purpose: str, entries: list[str]) -> None:
 
 
 def main() -> None:
-    """Write the four locks."""
+    """Write the five locks."""
     runner = compile_lock("pyproject.toml")
     torch_version = re.search(r"torch==([0-9.]+)", runner["torch"]).group(1)
-    hashes = [*TORCH_CPU_LINUX.values(), *torch_for_desktops(torch_version)]
-    torch_cpu = f"torch=={torch_version} \\\n    " + " \\\n    ".join(f"--hash=sha256:{each}" for each in hashes)
+    torch_cpu = entry_of(f"torch=={torch_version}", [*TORCH_CPU_LINUX.values(), *torch_for_desktops(torch_version)])
+    torch_cuda_windows = entry_of(f"torch=={torch_version}+cu130", TORCH_CUDA_WINDOWS.values())
     cuda = {name: entry for name, entry in runner.items() if name.startswith(CUDA_PACKAGES)}
     rest = [entry for name, entry in runner.items() if name not in cuda and name != "torch"]
     tests = compile_lock("--group", "test")
@@ -70,6 +82,7 @@ def main() -> None:
     write_lock(resources / "runner_requirements.lock", "What the runner needs, apart from PyTorch.", rest)
     write_lock(resources / "torch_cpu.lock", "PyTorch for the CPU (on macOS with its GPU).", [torch_cpu])
     write_lock(resources / "torch_cuda.lock", "PyTorch for NVIDIA GPUs on Linux.", [runner["torch"], *cuda.values()])
+    write_lock(resources / "torch_cuda_windows.lock", "PyTorch for NVIDIA GPUs on Windows.", [torch_cuda_windows])
     write_lock(ROOT / "tests" / "requirements.lock", "What the tests need.", list(tests.values()))
 
 

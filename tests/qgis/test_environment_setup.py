@@ -3,10 +3,11 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from lwganet_qgis.lwganet_qgis import environment_setup, runner_environment
-from lwganet_qgis.lwganet_qgis.environment_setup import Setup, SetupCancelled, explain_failure
+from lwganet_qgis.lwganet_qgis.environment_setup import Setup, SetupCancelled, explain_failure, fitting_pytorch
 from lwganet_qgis.lwganet_qgis.runner_environment import EnvironmentProblem, is_outdated, python_in, runner_python
 
 
@@ -119,6 +120,40 @@ def test_a_requirement_without_the_right_hash_is_refused(home, healthy, tmp_path
     variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel.parent), "PIP_EXTRA_INDEX_URL": ""}
     with pytest.raises(EnvironmentProblem, match="hash mismatch"):
         Setup(print, variables=variables).create("cpu")
+    assert nothing_left_over(home)
+
+
+@pytest.mark.parametrize(
+    ("system", "build", "index"),
+    [
+        ("linux", "cpu", "https://download.pytorch.org/whl/cpu"),
+        ("linux", "cuda", None),
+        ("win32", "cpu", None),
+        ("win32", "cuda", "https://download.pytorch.org/whl/cu130"),
+        ("darwin", "cpu", None),
+    ],
+)
+def test_pytorch_comes_from_where_its_build_is(home, healthy, monkeypatch, system, build, index):
+    asked = []
+    monkeypatch.setattr(environment_setup, "sys", SimpleNamespace(platform=system))
+    monkeypatch.setattr(Setup, "_run", lambda self, command: asked.append(command))
+    Setup(print)._install(home, build)
+    assert asked[0][-2:] == ["--requirement", str(environment_setup.PYTORCH_LOCKS[build])]
+    assert [each for each in asked[0] if each.startswith("https:")] == ([] if index is None else [index])
+
+
+def test_the_build_for_nvidia_is_taken_where_its_driver_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment_setup, "NVIDIA_DRIVERS", {sys.platform: str(tmp_path / "driver")})
+    assert fitting_pytorch() == "cpu"
+    (tmp_path / "driver").touch()
+    assert fitting_pytorch() == "cuda"
+
+
+def test_who_cannot_have_the_build_for_nvidia_is_told_of_the_other(home, tmp_path):
+    (tmp_path / "nothing.lock").write_text(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    with pytest.raises(EnvironmentProblem, match=r"has no package .*\) The build cpu works too, without the GPU\.$"):
+        Setup(print, variables=variables).create("cuda")
     assert nothing_left_over(home)
 
 
