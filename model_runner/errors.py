@@ -16,6 +16,7 @@ __all__ = [
     "RunnerError",
     "UnreadableRaster",
     "WireError",
+    "one_line",
 ]
 
 
@@ -33,3 +34,8 @@ class OutOfMemory(RunnerError, MemoryError):
 
 class Cancelled(Exception):
     """The user asked to stop: an end, not an error."""
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an error of another library without breaks of lines."""
+    return " ".join(str(error).split())

@@ -15,7 +15,7 @@ import pyproj
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from model_runner.errors import InputError
+from model_runner.errors import InputError, one_line
 from model_runner.raster.working_grid import WorkingGrid
 
 GEOPACKAGE = {"driver": "GPKG", "dataset_options": {"VERSION": "1.3"}}  # the newest that QGIS 3.22 knows in full
@@ -193,7 +193,7 @@ def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, layer_name: s
             pyogrio.write_dataframe(frame, plain, layer=layer_name, **kind, **GEOPACKAGE)
             shutil.move(plain, path)
     except (DataSourceError, DataLayerError, OSError) as error:
-        raise InputError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
+        raise InputError(f"{path} cannot be written: {one_line(error)}") from error
 
 
 def write_table(path: str | os.PathLike, frame: pandas.DataFrame) -> None:

@@ -24,7 +24,7 @@ from requests.exceptions import (
 )
 from urllib3.exceptions import MaxRetryError
 
-from model_runner.errors import DownloadError
+from model_runner.errors import DownloadError, one_line
 from model_runner.report import Report
 
 ATTEMPTS = 4
@@ -257,5 +257,5 @@ def _innermost(error: BaseException) -> str:
             (each for each in reversed(error.args) if isinstance(each, BaseException)), None
         )
         if not isinstance(inner, BaseException):
-            return " ".join(str(error).split())
+            return one_line(error)
         error = inner

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from model_runner.contract.folders import PLUGIN_ROOT
 from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution, id_of_name
-from model_runner.errors import ModelError
-from model_runner.model_store.store import network_of, one_line, refuse_misfit
+from model_runner.errors import ModelError, one_line
+from model_runner.model_store.store import network_of, refuse_misfit
 
 OFFICIAL_LICENCE = Licence("CC BY-NC 4.0", "https://creativecommons.org/licenses/by-nc/4.0/", commercial_use=False)
 DOTA_CLASSES = "dota.json"

@@ -26,7 +26,7 @@ from model_runner.contract.model_card import (
     model_folders,
     read_card,
 )
-from model_runner.errors import ModelError
+from model_runner.errors import ModelError, one_line
 from model_runner.networks import build_network
 
 NAMED_FAULTS = 3
@@ -215,8 +215,3 @@ def remove_model(model_id: str) -> None:
             folder.rename(Path(removed) / "model")
     except OSError as error:
         raise ModelError(f"The model {model_id} cannot be removed from {folder}: {one_line(error)}") from error
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text without breaks of lines."""
-    return " ".join(str(error).split())

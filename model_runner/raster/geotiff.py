@@ -21,7 +21,7 @@ from rasterio._err import CPLE_BaseError  # what rasterio.shutil lets through of
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from model_runner.errors import InputError
+from model_runner.errors import InputError, one_line
 from model_runner.raster.georeference import PIXEL_FRAME
 from model_runner.raster.stoppable import opened_stoppable
 from model_runner.raster.working_grid import WorkingGrid
@@ -226,7 +226,7 @@ def saying_what_cannot_be_written(path: str | os.PathLike) -> Iterator[None]:
         with _without_warnings():
             yield
     except (RasterioError, CPLE_BaseError, OSError) as error:
-        raise InputError(f"{path} cannot be written: {' '.join(str(error.__cause__ or error).split())}") from error
+        raise InputError(f"{path} cannot be written: {one_line(error.__cause__ or error)}") from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import rasterio
 from rasterio import DatasetReader
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from model_runner.errors import UnreadableRaster
+from model_runner.errors import UnreadableRaster, one_line
 
 _quiet = threading.Lock()  # Python's filters of warnings are those of all threads
 
@@ -26,7 +26,7 @@ def reading(path: str) -> Iterator[None]:
     try:
         yield
     except (RasterioError, OSError) as error:
-        said = " ".join(str(error.__cause__ or error).split()).replace(f"{path}: ", "").replace(f"'{path}' ", "")
+        said = one_line(error.__cause__ or error).replace(f"{path}: ", "").replace(f"'{path}' ", "")
         raise UnreadableRaster(f"The raster {path} cannot be read: {said}") from error
 
 

@@ -11,7 +11,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import ProjError
 
-from model_runner.errors import InputError
+from model_runner.errors import InputError, one_line
 from model_runner.raster.working_grid import WorkingGrid
 
 NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
@@ -39,7 +39,7 @@ def read_polygon_features(
     try:
         frame = geopandas.read_file(path, where=where, **({} if with_fields else {"columns": []}))
     except (DataSourceError, DataLayerError, OSError, ValueError) as error:
-        said = " ".join(str(error).split()).split("; It might help")[0]  # to name a driver, which users cannot
+        said = one_line(error).split("; It might help")[0]  # to name a driver, which users cannot
         raise InputError(f"The {what} {path} cannot be read: {said}") from error
     count = len(frame)
     if isinstance(frame, geopandas.GeoDataFrame):
