@@ -25,17 +25,16 @@ from tests.end_to_end.four_tasks import CHANGE_MODEL, TASKS
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "resources" / "demo" / "airfield.tif"
 SIDE = 256  # of the squares that the demo's image is made of
-SECONDS = 900
+SECONDS = 300
 LONG = 4  # a type of numbers in TIFF
 PREVIEW = {254: 1, 256: 64, 257: 64, 258: 8, 259: 6, 262: 1, 277: 1}  # in the old kind of JPEG; no RowsPerStrip (278)
 
 
-def start(*command, home, runner=sys.executable):
-    """Run a program to its end, with the models and the runner of these tests, or with what the plugin finds."""
-    variables = {name: value for name, value in os.environ.items() if name != "LWGANET_RUNNER_PYTHON"}
-    variables.update({"LWGANET_HOME": str(home)}, **({"LWGANET_RUNNER_PYTHON": runner} if runner else {}))
+def start(*command, home, runner=sys.executable, seconds=SECONDS):
+    """Run a program to its end, with the models and the runner of these tests; without a name, that of the plugin."""
+    variables = {**os.environ, "LWGANET_RUNNER_PYTHON": runner, "LWGANET_HOME": str(home)}
     return subprocess.run(
-        [str(part) for part in command], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=SECONDS
+        [str(part) for part in command], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=seconds
     )
 
 
@@ -49,9 +48,10 @@ def home(tmp_path):
 def qgis_process(home):
     """Run an algorithm or a model with ``qgis_process``."""
 
-    def run(what, *options, **parameters):
+    def run(what, *options, runner=sys.executable, seconds=SECONDS, **parameters):
         values = [f"{name}={value}" for name, value in parameters.items()]
-        return start("scripts/with_qgis.sh", "qgis_process", "run", what, *options, "--", *values, home=home)
+        command = ("scripts/with_qgis.sh", "qgis_process", "run", what, *options, "--", *values)
+        return start(*command, home=home, runner=runner, seconds=seconds)
 
     return run
 

@@ -122,3 +122,15 @@ def test_a_file_that_another_program_opens_during_the_work_stays_with_all_that_i
         writing.__exit__(None, None, None)
     assert (path.read_text(), sidecar.read_text()) == ("old", "old")
     assert sorted(os.listdir(tmp_path)) == ["a.tif", "a.tif.aux.xml"]
+
+
+def test_what_lies_beside_a_file_may_be_held_too(tmp_path, hold):
+    path, sidecar = tmp_path / "a.tif", tmp_path / "a.tif.aux.xml"
+    writing = atomic(path)
+    unfinished = writing.__enter__()
+    unfinished.write_text("new")
+    unfinished.with_name(f"{unfinished.name}.aux.xml").write_text("new")
+    hold(sidecar)
+    with pytest.raises(InputError, match="close it in other programs"):
+        writing.__exit__(None, None, None)
+    assert os.listdir(tmp_path) == ["a.tif"]
