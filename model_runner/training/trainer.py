@@ -28,6 +28,7 @@ from model_runner.training.batches import Batch, Steps, training_loader, validat
 from model_runner.training.chance import standard_error
 from model_runner.training.course import COUNTS, Clock, Course
 from model_runner.training.event_file import EventFile
+from model_runner.training.interruption import Interruption
 from model_runner.training.memory import parts_that_fit
 from model_runner.training.module import Learner
 from model_runner.training.plan import Plan
@@ -65,16 +66,18 @@ def train(fabric: Fabric, job: Job, report: Report) -> None:
     Raises:
         InputError: an image cannot be read, the disk is full, or the loss is no longer a number.
         OutOfMemory: not even one image at a time fits.
-        Cancelled: the user asked to stop; the last checkpoint is of that moment.
+        Cancelled: the user or the system asked to stop; the last checkpoint is of that moment.
+        KeyboardInterrupt: they asked twice, or several processes share the work; the checkpoints remain as they are.
     """
     if fabric.world_size > 1:  # what processes are given lies in memory that they share
         job = job._replace(network=copy.deepcopy(job.network), checkpoint=copy.deepcopy(job.checkpoint))
-    _Training(fabric, job, report).run()
+    with Interruption(postponed=fabric.world_size == 1) as interruption:
+        _Training(fabric, job, report, interruption).run()
 
 
 class _Training:
-    def __init__(self, fabric: Fabric, job: Job, report: Report) -> None:
-        self._fabric, self._job, self._report = fabric, job, report
+    def __init__(self, fabric: Fabric, job: Job, report: Report, interruption: Interruption) -> None:
+        self._fabric, self._job, self._report, self._interruption = fabric, job, report, interruption
         self._plan, self._recipe = job.plan, job.recipe
         learner = Learner(job.network, job.recipe, job.card, job.request.frozen_stages)
         self._learner = learner
@@ -184,7 +187,7 @@ class _Training:
             self._fabric.device.type == "cuda",
         )
         self._learner.train()
-        for batch in loader:
+        for batch in self._interruption.checked(loader):
             self._note_faults(batch)
             if not self._fits(batch):
                 return False
@@ -194,7 +197,7 @@ class _Training:
             if self._is_over():
                 break
             self._save_if_due()
-            self._report.check_cancelled()
+            self._check_cancelled()
         return True
 
     def _fits(self, batch: Batch) -> bool:
@@ -333,8 +336,8 @@ class _Training:
             fabric.world_size,
         )
         network = (self._averaged.network if self._averaged is not None else self._learner.network).eval()
-        for batch in loader:
-            self._report.check_cancelled()
+        for batch in self._interruption.checked(loader):
+            self._check_cancelled()
             self._note_faults(batch)
             for part in batch.parts:
                 images, targets, _ = fabric.to_device(part)
@@ -379,6 +382,10 @@ class _Training:
             }
             checkpoints.save_checkpoint(self._job.output, checkpoints.LAST, content)
         self._last_saved = time.monotonic()
+
+    def _check_cancelled(self) -> None:
+        self._interruption.check()
+        self._report.check_cancelled()
 
     def _tell(self) -> None:
         if self._fabric.is_global_zero:

@@ -21,6 +21,7 @@ from model_runner.errors import Cancelled, InputError, OutOfMemory
 from model_runner.report import Report
 from model_runner.training import checkpoints, trainer
 from model_runner.training.fit import fit, is_finished
+from model_runner.training.interruption import Interruption
 from model_runner.training.recipes.scenes import SceneRecipe
 from tests.lines import Lines
 from tests.unit.training.two_kinds import CARD
@@ -138,6 +139,52 @@ def test_a_training_killed_ten_times_ends_as_an_uninterrupted_one(train, tmp_pat
     logs = [(tmp_path / name / "log" / "metrics.csv").read_text() for name in ("whole", "killed")]
     assert logs[0] == logs[1]
     assert [row["epoch"] for row in csv.DictReader(logs[0].splitlines())] == ["1", "2", "3"]
+
+
+class Signalled(Tiny):
+    """In its fourth step the process is asked to end, so many times."""
+
+    def __init__(self, number, times):
+        super().__init__()
+        self.number, self.times = number, times
+
+    def forward(self, images):
+        maps = super().forward(images)
+        if self.training and len(self.sizes) == 4:  # it is the average that looks at the validation images
+            for _ in range(self.times):
+                signal.raise_signal(self.number)
+        return maps
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_asked_to_end_finishes_its_step_and_loses_nothing(train, tmp_path, number):
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    whole = train("whole")
+    torch.manual_seed(0)
+    with pytest.raises(Cancelled):
+        train(network=Signalled(number, 1))
+    assert last(tmp_path / "run")["course"]["step"] == 4
+    assert same(whole.state, train(resume=True).state)
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_training_that_is_asked_twice_ends_at_once(train, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(network=Signalled(signal.SIGINT, 2))
+    assert last(tmp_path / "run")["course"]["step"] == 3
+
+
+def test_a_loader_that_was_asked_too_is_no_fault():
+    def loses_its_process():
+        yield 1
+        signal.raise_signal(signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")
+
+    with Interruption(postponed=True) as interruption:
+        batches = interruption.checked(loses_its_process())
+        assert next(batches) == 1
+        with pytest.raises(Cancelled):
+            next(batches)
 
 
 def test_curves_of_a_cancelled_training_go_on_where_they_ended(train, monkeypatch):
