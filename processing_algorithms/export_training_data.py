@@ -83,8 +83,8 @@ class ExportTrainingData(RunnerAlgorithm):
                 "The side of the square images that are cut. For scenes of polygons: of the largest ones.",
             ),
             explained(
-                QgsProcessingParameterNumber(
-                    "OVERLAP", "Overlap of chips in pixels", INTEGER, defaultValue=64, minValue=0, maxValue=8191
+                optional_number(
+                    "OVERLAP", "Overlap of chips in pixels (not set: an eighth of their size)", INTEGER, 0, 8191
                 ),
                 "Should be about as large as the objects, so that each is seen whole in one chip.",
             ),
@@ -174,7 +174,7 @@ class ExportTrainingData(RunnerAlgorithm):
             bands=values.bands(),
             resolution=values.number("RESOLUTION"),
             chip_size=round(values.number_or_default("CHIP_SIZE")),
-            overlap=round(values.number_or_default("OVERLAP")),
+            overlap=values.integer("OVERLAP"),
             visible=values.number_or_default("VISIBLE"),
             empty=values.number_or_default("EMPTY"),
             background=values.text("BACKGROUND"),

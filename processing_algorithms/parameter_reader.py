@@ -7,7 +7,7 @@ import os
 import re
 from math import isfinite
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from qgis.core import (
     NULL,
@@ -20,6 +20,7 @@ from qgis.core import (
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterRasterLayer,
     QgsProcessingUtils,
+    QgsProperty,
     QgsRasterLayer,
 )
 
@@ -79,9 +80,12 @@ class ParameterReader:
         """
         if not self.is_given(name):
             return None
-        given = self._parameters[name]
+        given = value = self._parameters[name]
+        if isinstance(given, QgsProperty):
+            value, _ = given.value(self._context.expressionContext())
+            given = given.asExpression()
         number = self._algorithm.parameterAsDouble(self._parameters, name, self._context)
-        if not isfinite(number) or (isinstance(given, str) and not _is_number(given)):
+        if not isfinite(number) or not _is_number(value):
             label = self._algorithm.parameterDefinition(name).description().partition(" (")[0]
             raise InputError(f"'{label}' is {given}, which is no number; write it like this: 0.5.")
         return number
@@ -327,9 +331,9 @@ class ParameterReader:
         return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
 
 
-def _is_number(text: str) -> bool:
+def _is_number(given: Any) -> bool:
     try:
-        float(text)
-    except ValueError:
+        float(given)
+    except (TypeError, ValueError):
         return False
     return True

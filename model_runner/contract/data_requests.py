@@ -18,6 +18,7 @@ from .request_parts import (
 )
 
 FROM_POLYGONS, FROM_GRID = SCENE_SOURCES = ("polygons", "grid")
+OVERLAPS_IN_CHIP = 8
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class ExportDataRequest:
     extent_crs: Optional[str] = option("reference system of the extent (default: the raster's)", None)
     resolution: Optional[float] = option("ground resolution of the chips, in metres per pixel", None, metavar="M")
     chip_size: int = option("side of a chip in pixels", 512, metavar="PX")
-    overlap: int = option("overlap of neighbouring chips in pixels", 64, metavar="PX")
+    overlap: Optional[int] = option(
+        "overlap of neighbouring chips in pixels (default: an eighth of their size)", None, metavar="PX"
+    )
     visible: float = option(
         "detect: smallest share of an object that a chip must show; classify: smallest share of a cell of the grid "
         "that a class must cover",
@@ -98,7 +101,7 @@ class ExportDataRequest:
         )
         refuse_unless(self.chip_size >= 32, f"The chip size must be 32 pixels or more; {self.chip_size} was given.")
         refuse_unless(
-            0 <= self.overlap < self.chip_size,
+            self.overlap is None or 0 <= self.overlap < self.chip_size,
             f"The overlap of chips, {self.overlap} pixels, must be at least 0 and smaller than the chip size, "
             f"{self.chip_size} pixels.",
         )
@@ -120,6 +123,10 @@ class ExportDataRequest:
     def source(self, path: str) -> RasterSource:
         """Which pixels of a raster are used."""
         return RasterSource(path, self.bands, self.extent, self.extent_crs, None, self.resolution)
+
+    def overlap_of_chips(self) -> int:
+        """By how many pixels neighbouring chips are to overlap."""
+        return self.chip_size // OVERLAPS_IN_CHIP if self.overlap is None else self.overlap
 
 
 @dataclass(frozen=True)

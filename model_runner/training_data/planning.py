@@ -122,7 +122,7 @@ def _cut(request: ExportDataRequest, places: Sequence[Place]) -> tuple[int, list
             blocks = cut_blocks(place.grid, block_side(side, 0, block), side)
             cut.append((blocks, chips_of_scenes(place.number, blocks, of_place, place.labels.rows, request.chip_size)))
         return block, cut
-    side, overlap = request.chip_size, request.overlap
+    side, overlap = request.chip_size, request.overlap_of_chips()
     block = choose_block(grids, centres, side, overlap, request.block)
     cut = []
     for place in places:

@@ -286,6 +286,22 @@ def test_a_number_may_be_a_text(raster, fake_runner):
     assert fake_runner.requests[0]["compute"]["batch_size"] == 4
 
 
+@pytest.mark.parametrize("expression", ["0.5 / 2", "'0.25'"])
+def test_a_number_may_be_an_expression(raster, fake_runner, expression):
+    from qgis.core import QgsProperty
+
+    run(INPUT=raster, THRESHOLD=QgsProperty.fromExpression(expression))
+    assert fake_runner.requests[0]["threshold"] == 0.25
+
+
+@pytest.mark.parametrize("expression", ["'half'", "NULL", "1 +"])
+def test_an_expression_that_gives_no_number_is_refused_and_not_taken_for_0(raster, fake_runner, expression):
+    from qgis.core import QgsProperty
+
+    told = refusal(INPUT=raster, THRESHOLD=QgsProperty.fromExpression(expression))
+    assert told == f"'Smallest score, 0 to 1' is {expression}, which is no number; write it like this: 0.5."
+
+
 def test_an_unknown_model_is_refused_early(raster, fake_runner):
     assert "There is no model 'yolo' for this task here; installed are detect-ucm-l0." in refusal(
         INPUT=raster, MODEL="yolo"

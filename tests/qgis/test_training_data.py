@@ -43,7 +43,7 @@ def test_images_and_labels_are_enough(export, fake_runner, raster):
     assert (results["CHIPS"], results["CHIPS_TRAIN"], results["CHIPS_EMPTY"]) == (7, 5, 2)
     request = fake_runner.requests[0]
     assert (request["task"], request["rasters"], request["after"]) == ("detect", [raster], [])
-    assert (request["chip_size"], request["overlap"], request["resolution"]) == (512, 64, None)
+    assert (request["chip_size"], request["overlap"], request["resolution"]) == (512, None, None)
     shares = {name: request[name] for name in ("visible", "empty", "val", "test", "seed")}
     assert shares == {"visible": 0.5, "empty": 1.0, "val": 0.15, "test": 0.15, "seed": 0}
     assert (request["background"], request["scenes"]) == ("background", "polygons")

@@ -83,6 +83,11 @@ def test_options_refuse_what_cannot_be(kind, values, words):
         kind(**values)
 
 
+@pytest.mark.parametrize(("given", "overlap"), [({}, 32), ({"chip_size": 64}, 8), ({"overlap": 0}, 0)])
+def test_chips_overlap_by_an_eighth_unless_told(given, overlap):
+    assert ExportDataRequest(**{**EXPORT, **given}).overlap_of_chips() == overlap
+
+
 def test_detect_refuses_a_threshold_in_percent_and_a_shapefile():
     source = RasterSource("a.tif")
     with pytest.raises(InputError, match="between 0 and 1; 30 was given"):
