@@ -10,18 +10,22 @@ from typing import NamedTuple, Protocol
 import geopandas
 import numpy as np
 import rasterio
-import shapely
 from affine import Affine
 from rasterio import DatasetReader
 from rasterio.enums import Resampling
-from rasterio.features import rasterize
 from rasterio.warp import reproject
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
 from model_runner.errors import InputError
 from model_runner.raster.handles import reading
-from model_runner.raster.polygon_files import class_name, name_without_blanks, polygons_on_grid, read_polygon_features
+from model_runner.raster.placed_polygons import PlacedPolygons, place_polygons
+from model_runner.raster.polygon_files import (
+    class_name,
+    name_without_blanks,
+    parts_of_polygons,
+    read_polygon_features,
+)
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.report import Report
 from model_runner.reports.pictures import IGNORED
@@ -33,14 +37,12 @@ class Labelled(NamedTuple):
     """Labelled polygons.
 
     Attributes:
-        frame: the features, in their own reference system.
-        polygons: shapely polygons (n,) in pixels of a grid.
-        numbers: (n,) class numbers.
+        frame: their features, in their own reference system.
+        placed: the polygons in pixels of a grid, with their class numbers.
     """
 
     frame: geopandas.GeoDataFrame
-    polygons: np.ndarray
-    numbers: np.ndarray
+    placed: PlacedPolygons
 
 
 class ReferenceMap(Protocol):
@@ -53,8 +55,9 @@ class ReferenceMap(Protocol):
 
 
 def read_labelled(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid, report: Report) -> Labelled:
-    """The polygons of a request's reference and their classes.
+    """The polygons of a request's reference and their classes, as an export of training data takes them.
 
+    Only where each feature is a scene do the parts of a multipolygon belong together.
     ``report`` is told of features that are left out: those without polygon or without class.
 
     Raises:
@@ -64,16 +67,15 @@ def read_labelled(request: EvaluateRequest, card: ModelCard, grid: WorkingGrid, 
     frame = read_polygon_features(request.reference, "reference", with_fields=True, where=request.where, warn=warn)
     if request.reference_class is None and request.class_field in frame.columns:
         frame = _with_class(frame, request, warn)
-    numbers = _class_numbers(frame, request, card)
-    polygons = polygons_on_grid(frame.geometry, grid)
-    with np.errstate(invalid="ignore"):  # what has no place in the raster's reference system is infinite
-        near = shapely.intersects(shapely.make_valid(polygons), shapely.box(0, 0, grid.width, grid.height))
-    if not near.any():
+    if request.task != "classify":
+        frame = parts_of_polygons(frame)
+    placed = place_polygons(frame.geometry, _class_numbers(frame, request, card), grid)
+    if not len(placed.rows):
         raise InputError(
             f"No polygon of the reference {request.reference} lies on the part of {request.data} in use; check the "
             "reference systems and the extent."
         )
-    return Labelled(frame[near].reset_index(drop=True), polygons[near], numbers[near])
+    return Labelled(frame.iloc[placed.rows].reset_index(drop=True), placed)
 
 
 @contextmanager
@@ -87,45 +89,36 @@ def open_reference_map(
         UnreadableRaster: the raster cannot be read.
     """
     if Path(request.reference).suffix.lower() in VECTORS:
-        labelled = read_labelled(request, card, grid, report)
-        without = set(range(len(card.classes))) - set(labelled.numbers.tolist())
+        placed = read_labelled(request, card, grid, report).placed
+        without = set(range(len(card.classes))) - set(placed.numbers.tolist())
         background = background_of(request, card)
         if background is None and len(without) == 1:
             background = without.pop()
-        yield PolygonReference(labelled, background)
+        yield PolygonReference(placed, background)
         return
     with reading(request.reference), rasterio.open(request.reference) as dataset:
         yield RasterReference(dataset, request, card, grid)
 
 
 class PolygonReference:
-    """Polygons burnt into pixels by their centres; of those that overlap the later one counts.
+    """Polygons burnt into pixels by their centres; of those that overlap the smaller one counts.
 
     Args:
-        labelled: the polygons.
+        placed: the polygons.
         background: class number of what no polygon covers; None if such pixels do not count.
 
     Attributes:
         background: class number of what is no object; None if there is none.
     """
 
-    def __init__(self, labelled: Labelled, background: int | None) -> None:
+    def __init__(self, placed: PlacedPolygons, background: int | None) -> None:
         self.background = background
-        self._polygons = shapely.make_valid(labelled.polygons)
-        self._numbers = labelled.numbers
-        self._index = shapely.STRtree(self._polygons)
+        self._placed = placed
 
     def read(self, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See ``ReferenceMap``."""
         fill = IGNORED if self.background is None else self.background
-        near = np.sort(self._index.query(shapely.box(x, y, x + width, y + height), predicate="intersects"))
-        parts = shapely.clip_by_rect(self._polygons[near], x - 1, y - 1, x + width + 1, y + height + 1)
-        burnt = [
-            (part, int(number)) for part, number in zip(parts, self._numbers[near], strict=True) if not part.is_empty
-        ]
-        if not burnt:
-            return np.full((height, width), fill, np.uint8)
-        return rasterize(burnt, (height, width), fill=fill, transform=Affine.translation(x, y), dtype=np.uint8)
+        return self._placed.burn((x, y, width, height), (height, width), self._placed.numbers, fill)
 
 
 class RasterReference:

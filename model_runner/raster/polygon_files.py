@@ -7,6 +7,7 @@ from collections.abc import Callable
 import geopandas
 import numpy as np
 import pandas
+import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import ProjError
@@ -14,6 +15,8 @@ from pyproj.exceptions import ProjError
 from model_runner.errors import InputError, one_line
 from model_runner.raster.working_grid import WorkingGrid
 
+SIGNS_OF_PYOGRIO = re.compile("[!;]")
+NULLABLE = {"int16": "Int16", "int32": "Int32", "int64": "Int64", "bool": "boolean"}
 NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
 
@@ -36,8 +39,11 @@ def read_polygon_features(
     Raises:
         InputError: the file cannot be read or holds no polygon.
     """
+    columns = {} if with_fields else {"columns": []}
     try:
-        frame = geopandas.read_file(path, where=where, **({} if with_fields else {"columns": []}))
+        frame = geopandas.read_file(_for_gdal(path), where=where, fid_as_index=True, **columns)
+        if with_fields:
+            frame = _with_exact_numbers(frame, _for_gdal(path))
     except (DataSourceError, DataLayerError, OSError, ValueError) as error:
         said = one_line(error).split("; It might help")[0]  # to name a driver, which users cannot
         raise InputError(f"The {what} {path} cannot be read: {said}") from error
@@ -54,17 +60,49 @@ def read_polygon_features(
     return frame.reset_index(drop=True)
 
 
+def parts_of_polygons(frame: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """Features in two dimensions, each part of a multipolygon as one of its own."""
+    frame = frame.explode(ignore_index=True)
+    frame = frame[shapely.get_dimensions(frame.geometry.to_numpy()) == 2].reset_index(drop=True)
+    return frame.set_geometry(frame.geometry.force_2d())
+
+
 def class_name(value: object) -> str:
     """The name of a class from the value of a field: one that can name a folder too; empty if there is none."""
     if pandas.isna(value):
         return ""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    is_whole = isinstance(value, float) and value.is_integer()  # of whole numbers, if one of them is missing
+    text = str(int(value)) if is_whole else str(value)
     return NOT_IN_NAMES.sub("_", text).strip().strip(".")
 
 
 def name_without_blanks(name: str) -> str:
     """The name of a class where blanks separate fields, as in DOTA's format."""
     return "-".join(name.split())
+
+
+def _with_exact_numbers(frame: pandas.DataFrame, path: str) -> pandas.DataFrame:
+    """Whole numbers and truth values, which are read as float64 where one is missing, as what they are.
+
+    Args:
+        frame: features of the file by their number in it.
+        path: of the file.
+    """
+    info = pyogrio.read_info(path)
+    exact = {}
+    for name, kind in zip(info["fields"], info["dtypes"], strict=True):
+        nullable = NULLABLE.get(kind)
+        if nullable and name in frame.columns and frame[name].dtype.kind == "f":
+            there = pyogrio.read_dataframe(
+                path, columns=[name], where=f'"{name}" IS NOT NULL', fid_as_index=True, read_geometry=False
+            )
+            exact[name] = there[name].astype(nullable).reindex(frame.index)
+    return frame.assign(**exact)
+
+
+def _for_gdal(path: str) -> str:
+    """A path as GDAL takes it: pyogrio takes some signs that names may have as its own, but in no path of GDAL's."""
+    return f"/vsisubfile/0,{path}" if SIGNS_OF_PYOGRIO.search(path) and not path.startswith("/vsi") else path
 
 
 def in_system_of(grid: WorkingGrid, geometry: geopandas.GeoSeries) -> geopandas.GeoSeries:

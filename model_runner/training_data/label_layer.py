@@ -3,16 +3,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import geopandas
 import numpy as np
-import shapely
-from affine import Affine
-from rasterio.features import rasterize
 
 from model_runner.errors import InputError
-from model_runner.raster.polygon_files import class_name, polygons_on_grid, read_polygon_features
+from model_runner.raster.placed_polygons import PlacedPolygons, place_polygons
+from model_runner.raster.polygon_files import class_name, parts_of_polygons, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
 ONLY_CLASS = "object"
@@ -32,59 +29,9 @@ class LabelLayer:
     numbers: np.ndarray
     names: tuple[str, ...]
 
-    def on_grid(self, grid: WorkingGrid) -> "PlacedPolygons":
+    def on_grid(self, grid: WorkingGrid) -> PlacedPolygons:
         """Those polygons that touch a raster, mended where they cross themselves, in its pixels."""
-        polygons = polygons_on_grid(self.geometry, grid)
-        with np.errstate(invalid="ignore"):
-            boxes = shapely.bounds(polygons)
-        rows = np.flatnonzero(np.isfinite(boxes).all(axis=1))
-        mended = shapely.make_valid(polygons[rows], method="structure", keep_collapsed=False)
-        touching = shapely.intersects(mended, shapely.box(0, 0, grid.width, grid.height))
-        touching &= shapely.area(mended) > 0
-        return PlacedPolygons(mended[touching], self.numbers[rows[touching]], rows[touching])
-
-
-@dataclass(frozen=True)
-class PlacedPolygons:
-    """Polygons (n,) in the pixels of a raster, their class numbers (n,) and their rows (n,) in the layer."""
-
-    polygons: np.ndarray
-    numbers: np.ndarray
-    rows: np.ndarray
-
-    @cached_property
-    def _index(self) -> shapely.STRtree:
-        return shapely.STRtree(self.polygons)
-
-    @property
-    def centres(self) -> np.ndarray:
-        """Centroids (n, 2)."""
-        return shapely.get_coordinates(shapely.centroid(self.polygons))
-
-    def near(self, x: float, y: float, width: float, height: float) -> np.ndarray:
-        """Which polygons touch a window, as sorted places in the list."""
-        return np.sort(self._index.query(shapely.box(x, y, x + width, y + height), predicate="intersects"))
-
-    def burn(self, window: tuple[float, float, float, float], side: int, values: np.ndarray, fill: int) -> np.ndarray:
-        """A window on ``side`` x ``side`` pixels, each of the value of the polygon in which its centre lies.
-
-        Where polygons overlap, the smaller one lies on top.
-
-        Args:
-            window: x, y, width and height in pixels of the raster.
-            side: pixels across and down.
-            values: (n,) of the polygons, uint8.
-            fill: value of the other pixels.
-        """
-        x, y, width, height = window
-        near = self.near(*window)
-        near = near[np.argsort(-shapely.area(self.polygons[near]), kind="stable")]
-        parts = shapely.clip_by_rect(self.polygons[near], x - 1, y - 1, x + width + 1, y + height + 1)
-        shapes = [(part, int(value)) for part, value in zip(parts, values[near], strict=True) if part.area > 0]
-        if not shapes:
-            return np.full((side, side), fill, np.uint8)
-        pixels = Affine.translation(x, y) @ Affine.scale(width / side, height / side)
-        return rasterize(shapes, (side, side), fill=fill, transform=pixels, dtype=np.uint8)
+        return place_polygons(self.geometry, self.numbers, grid)
 
 
 def read_labels(
@@ -101,9 +48,8 @@ def read_labels(
     Raises:
         InputError: the file cannot be read or holds no polygon, there is no such field, or a polygon has no class.
     """
-    frame = read_polygon_features(path, what, bool(class_field), warn=warn).explode(ignore_index=True)
-    frame = frame[shapely.get_dimensions(frame.geometry.to_numpy()) == 2].reset_index(drop=True)
-    geometry = frame.geometry.force_2d()
+    frame = parts_of_polygons(read_polygon_features(path, what, bool(class_field), warn=warn))
+    geometry = frame.geometry
     if not class_field:
         return LabelLayer(geometry, np.zeros(len(frame), np.int64), (ONLY_CLASS,))
     if class_field not in frame.columns or class_field == frame.geometry.name:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from model_runner.raster.placed_polygons import PlacedPolygons
 from model_runner.training_data.chips import Chip
-from model_runner.training_data.label_layer import PlacedPolygons
 from model_runner.training_data.labels import CHANGED, IGNORED, ChangeLabel, Label, MaskLabel, ObjectLabel, SceneLabel
 
 LEAST_VALID = 0.5  # share of an empty chip or a scene that must have data
@@ -91,7 +91,7 @@ class ObjectLabeller(Labeller):
             return shares
         for place in np.flatnonzero(shares > 0):
             alone = PlacedPolygons(cut[place : place + 1], NOTHING, NOTHING)
-            on_pixels = alone.burn(chip.window, chip.side, np.ones(1), 0) > 0
+            on_pixels = alone.burn(chip.window, (chip.side, chip.side), np.ones(1), 0) > 0
             shares[place] *= valid[on_pixels].mean() if on_pixels.any() else 1.0
         return shares
 
@@ -110,7 +110,7 @@ class MaskLabeller(Labeller):
 
     def _label(self, chip: Chip, valid: np.ndarray) -> Label | None:
         fill = IGNORED if self.background is None else self.background
-        values = self.polygons.burn(chip.window, chip.side, self.polygons.numbers, fill)
+        values = self.polygons.burn(chip.window, (chip.side, chip.side), self.polygons.numbers, fill)
         values[~valid] = IGNORED
         counts = np.bincount(values.ravel(), minlength=IGNORED + 1)[: len(self.names)]
         if not counts.any():
@@ -123,7 +123,10 @@ class ChangeLabeller(Labeller):
     """Polygons burnt in, whatever their class."""
 
     def _label(self, chip: Chip, valid: np.ndarray) -> Label | None:
-        values = self.polygons.burn(chip.window, chip.side, np.full(len(self.polygons.rows), CHANGED), 0) * valid
+        values = (
+            self.polygons.burn(chip.window, (chip.side, chip.side), np.full(len(self.polygons.rows), CHANGED), 0)
+            * valid
+        )
         changed = int((values == CHANGED).sum())
         return ChangeLabel(np.array([valid.sum() - changed, changed]), self._rows(chip), values)
 
@@ -146,7 +149,7 @@ class SceneLabeller(Labeller):
             number = int(self.polygons.numbers[self.polygons.rows == chip.row][0])
         else:
             rows = self._rows(chip)
-            values = self.polygons.burn(chip.window, chip.side, self.polygons.numbers, IGNORED)
+            values = self.polygons.burn(chip.window, (chip.side, chip.side), self.polygons.numbers, IGNORED)
             shares = np.bincount(values.ravel(), minlength=IGNORED + 1)[: len(self.names)] / values.size
             number = int(shares.argmax())
             if shares[number] < max(self.covered, 1 / values.size):

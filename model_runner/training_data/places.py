@@ -13,11 +13,12 @@ from model_runner.contract.data_requests import ExportDataRequest
 from model_runner.raster.overlap import NamedGrid
 from model_runner.raster.pair import RasterPair, pair_on_first_grid
 from model_runner.raster.pair_checks import check_pair, sample_pair
+from model_runner.raster.placed_polygons import PlacedPolygons
 from model_runner.raster.scenes import Scene
 from model_runner.raster.source import RasterSource, open_source
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.training_data.chips import Chip
-from model_runner.training_data.label_layer import LabelLayer, PlacedPolygons
+from model_runner.training_data.label_layer import LabelLayer
 from model_runner.training_data.labels import Dates
 
 COLOUR_BANDS = 3
@@ -53,7 +54,7 @@ class Place:
         inside = ((down >= 0) & (down < self.grid.height))[:, None] & ((across >= 0) & (across < self.grid.width))
         if self.area is None:
             return inside
-        return inside & (self.area.burn(chip.window, chip.side, np.ones(len(self.area.rows)), 0) > 0)
+        return inside & (self.area.burn(chip.window, (chip.side, chip.side), np.ones(len(self.area.rows)), 0) > 0)
 
     def has_data(self, chip: Chip) -> bool:
         """Whether a chip may have data; False is certain.

@@ -62,7 +62,7 @@ def measure_raster_objects(
     """
     lowest, shown = thresholds(request, card)
     with open_for_model(_source(request), card, report) as source:
-        labelled = read_labelled(request, card, source.grid, report)
+        labelled = read_labelled(request, card, source.grid, report).placed
         collector = collector_of(request, card)
         found, _ = find_objects(source, network, card, computer, request.tiling, collector, report)
         boxes = _smallest_boxes(labelled.polygons)
@@ -138,7 +138,7 @@ def measure_raster_scenes(
         Cancelled: the user asked to stop.
     """
     with open_at(_source(request), card, None, report) as source:
-        labelled = read_labelled(request, card, source.grid, report)
+        features, labelled = read_labelled(request, card, source.grid, report)
         boxes = shapely.bounds(labelled.polygons)
         scenes = square_scenes(source.grid, boxes, np.arange(len(boxes)))
         warn_of_scale(scenes, source.grid, card, report)
@@ -161,7 +161,7 @@ def measure_raster_scenes(
         "labelled_class": names[labelled.numbers[found.numbers]],
         "probability": found.probabilities[:, 0],
     }
-    write_vector(folder / LAYER, zones_to_frame(labelled.frame.iloc[found.numbers], columns), "outcomes")
+    write_vector(folder / LAYER, zones_to_frame(features.iloc[found.numbers], columns), "outcomes")
     return measured_scenes(tally, card, {"outcomes": LAYER})
 
 

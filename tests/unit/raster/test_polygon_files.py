@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import geopandas
 import numpy as np
+import pandas
+import pyogrio
 import pytest
 import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
 from model_runner.errors import InputError
-from model_runner.raster.polygon_files import polygons_on_grid, read_polygon_features
+from model_runner.features import write_vector, zones_to_frame
+from model_runner.raster.polygon_files import class_name, polygons_on_grid, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
 
@@ -38,3 +41,49 @@ def test_a_condition_that_is_no_sql_is_refused_in_a_line(tmp_path, where):
     with pytest.raises(InputError, match=r"reference .*a\.gpkg cannot be read: .*colour|unrecognized") as refusal:
         read_polygon_features(path, "reference", with_fields=True, where=where)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["a!b.gpkg", "fields; north.shp", "!.geojson"])
+def test_files_may_have_signs_in_their_names_that_have_a_meaning_elsewhere(tmp_path, name):
+    drawn = geopandas.GeoDataFrame({"class": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs="EPSG:4326")
+    plain = (tmp_path / "plain").with_suffix(name[name.rindex(".") :])
+    drawn.to_file(plain)
+    for part in tmp_path.glob("plain.*"):
+        part.rename(tmp_path / f"{name[: name.rindex('.')]}{part.suffix}")
+    frame = read_polygon_features(str(tmp_path / name), "mask", with_fields=True)
+    assert (frame["class"].tolist(), frame.crs.to_epsg()) == (["a"], 4326)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (3301010100.0, "3301010100"),
+        (1e6 + 1, "1000001"),
+        (7.0, "7"),
+        (2.5, "2.5"),
+        (0.1234567891, "0.1234567891"),
+        (np.float64(3.0), "3"),
+        (float("nan"), ""),
+        (None, ""),
+        (7, "7"),
+        (" a/b. ", "a_b"),
+    ],
+)
+def test_the_name_of_a_class_keeps_all_digits(value, name):
+    assert class_name(value) == name
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson"])
+def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path, suffix):
+    path = str(tmp_path / f"a{suffix}")
+    key = 2**53 + 1 if suffix != ".shp" else 123456789012345678
+    fields = {"key": pandas.array([key, None, 3], "Int64"), "year": pandas.array([None, 2020, 2021], "Int32")}
+    squares = [shapely.box(0, 0, 1, 1), shapely.Point(0, 0).buffer(1), shapely.box(2, 2, 3, 3)]
+    geopandas.GeoDataFrame(fields, geometry=squares, crs="EPSG:32633").to_file(path)
+    frame = read_polygon_features(path, "zones", with_fields=True, where="year > 0 OR key > 3")
+    assert frame["key"].tolist() == [key, pandas.NA, 3]
+    assert frame["year"].tolist() == [pandas.NA, 2020, 2021]
+    write_vector(tmp_path / "b.gpkg", zones_to_frame(frame, {}), "b")
+    kinds = pyogrio.read_info(tmp_path / "b.gpkg")
+    assert dict(zip(kinds["fields"], kinds["dtypes"], strict=True)) == {"key": "int64", "year": "int32"}
+    assert read_polygon_features(str(tmp_path / "b.gpkg"), "zones", with_fields=True)["key"].tolist()[0] == key

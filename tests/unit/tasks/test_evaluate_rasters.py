@@ -12,7 +12,7 @@ import pytest
 import rasterio
 import torch
 from rasterio.transform import from_origin
-from shapely.geometry import box
+from shapely.geometry import MultiPolygon, Polygon, box
 
 from model_runner.contract.model_card import Licence, ModelCard, ModelClass
 from model_runner.contract.task_requests import EvaluateRequest
@@ -213,6 +213,23 @@ def test_objects_are_compared_with_polygons_and_those_outside_of_the_area_do_not
     wrong = write_layer(tmp_path / "wrong.gpkg", labelled[:1], class_name=["Roof"])
     with pytest.raises(InputError, match="the class 'Roof' is unknown; the model knows roof, tank"):
         measured("detect", raster, wrong, tmp_path / "wrong")
+
+
+def test_a_reference_is_taken_as_an_export_takes_labels(tmp_path, model):
+    model("detect", ("roof", "tank"), Sees())
+    raster = write_raster(tmp_path / "image.tif")
+    together = MultiPolygon([ground(30, 22, 90, 60), ground(150, 150, 170, 160)])
+    first, second = ground(30, 22, 90, 60).exterior.coords[:2]
+    roofs = [together, Polygon([first, second, first])]
+    drawn = write_layer(tmp_path / "roofs.gpkg", roofs, class_name=["roof", "roof"])
+    assert measured("detect", raster, drawn, tmp_path / "objects")[1]["objects"] == 2
+
+    model("segment", ("land", "water"), bright_is_second)
+    corners = ground(10, 10, 150, 90).exterior.coords[:-1]
+    lake = Polygon([*corners, (LEFT + 180, corners[-1][1]), corners[-1]])  # with a spike that has no area
+    drawn = write_layer(tmp_path / "lakes.gpkg", [ground(100, 20, 140, 60), lake], class_name=["land", "water"])
+    _, metrics = measured("segment", raster, drawn, tmp_path / "pixels")
+    assert sum(metrics["confusion"]["water"].values()) == 140 * 80 - 40 * 40
 
 
 def test_polygons_without_a_class_are_left_out_and_counted_once(tmp_path, model):
