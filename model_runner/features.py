@@ -2,6 +2,7 @@
 """Boxes, regions and scenes in pixels become polygons on the ground, with what an analyst wants to know of them."""
 
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -20,6 +21,8 @@ from model_runner.raster.working_grid import WorkingGrid
 
 GEOPACKAGE = {"driver": "GPKG", "dataset_options": {"VERSION": "1.3"}}  # the newest that QGIS 3.22 knows in full
 
+NOT_FIRST_IN_LAYERS = re.compile(r"^[\W_]+")
+TAKEN_BEGINNINGS = ("gpkg", "sqlite_", "rtree_")  # of names of tables that the format makes itself
 TAKEN_BY_GEOPACKAGES = ("fid", "geom")  # columns that the format makes itself
 
 # The corners of a box in its own frame, as multiples of its sides w and h, y down
@@ -177,8 +180,10 @@ def images_to_frame(
     return frame if systems else frame.drop(columns="geometry")
 
 
-def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, layer_name: str) -> None:
+def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, name: str) -> None:
     """Write polygons as a layer of a new GeoPackage, also when there are none; a frame without geometry as a table.
+
+    The layer is called ``name``, without signs and beginnings that GeoPackages do not allow.
 
     It is made in a folder for temporary files: pyogrio takes some signs that names may have, "!" and ";", as its own.
 
@@ -190,10 +195,15 @@ def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, layer_name: s
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             plain = os.path.join(folder, "layer.gpkg")
-            pyogrio.write_dataframe(frame, plain, layer=layer_name, **kind, **GEOPACKAGE)
+            pyogrio.write_dataframe(frame, plain, layer=_layer_name(name), **kind, **GEOPACKAGE)
             shutil.move(plain, path)
     except (DataSourceError, DataLayerError, OSError) as error:
         raise InputError(f"{path} cannot be written: {one_line(error)}") from error
+
+
+def _layer_name(name: str) -> str:
+    name = NOT_FIRST_IN_LAYERS.sub("", name)
+    return f"layer_{name}" if not name or name.lower().startswith(TAKEN_BEGINNINGS) else name
 
 
 def write_table(path: str | os.PathLike, frame: pandas.DataFrame) -> None:

@@ -155,7 +155,7 @@ class RasterReference:
         """
         nodata = self._dataset.nodata
         nothing = -1 if nodata is None else int(nodata)
-        values = np.full((height, width), nothing, np.int32)
+        values = np.full((height, width), nothing, np.int64)
         reproject(
             rasterio.band(self._dataset, 1),
             values,

@@ -6,6 +6,7 @@ import numpy as np
 from model_runner.raster.working_grid import WorkingGrid
 
 PATCH = 128  # side, in pixels, of what is taken for pixels of one size
+LARGEST_PATCH = 300_000.0  # and in metres: sizes within differ by the square of its part of the Earth's radius
 
 
 class AreaTable:
@@ -24,16 +25,19 @@ class AreaTable:
     def __init__(self, grid: WorkingGrid, classes: int) -> None:
         self._grid = grid
         self.in_metres = grid.crs is not None
+        metres = grid.metres_per_pixel
+        self._patch = PATCH if metres is None else max(1, min(PATCH, int(LARGEST_PATCH / metres)))
         self.pixels = np.zeros(classes, np.int64)
         self.areas = np.zeros(classes, np.float64)
 
     def add(self, x: int, y: int, numbers: np.ndarray) -> None:
         """Count class numbers (h, w) of the window that begins at column x and row y."""
         height, width = numbers.shape
+        side = self._patch
         counts, centres = [], []
-        for top in range(0, height, PATCH):
-            for left in range(0, width, PATCH):
-                patch = numbers[top : top + PATCH, left : left + PATCH]
+        for top in range(0, height, side):
+            for left in range(0, width, side):
+                patch = numbers[top : top + side, left : left + side]
                 counts.append(np.bincount(patch.ravel(), minlength=len(self.pixels))[: len(self.pixels)])
                 centres.append((x + left + patch.shape[1] / 2, y + top + patch.shape[0] / 2))
         counts = np.stack(counts)

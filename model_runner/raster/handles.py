@@ -45,6 +45,7 @@ class Handles:
         self._lock = threading.Lock()
         self._opened: dict[int | None, DatasetReader] = {}
         self._sizes: dict[int | None, tuple[int, int]] = {}
+        self._masked: dict[int | None, list] = {}
 
     @contextmanager
     def reading(self, overview: int | None = None) -> Iterator[DatasetReader]:
@@ -76,6 +77,27 @@ class Handles:
             with self.reading(overview) as dataset:
                 self._sizes[overview] = dataset.width, dataset.height
         return self._sizes[overview]
+
+    def is_masked_alike(self, overview: int) -> bool:
+        """Whether one of the overviews says in the same way as the raster which pixels have data.
+
+        Raises:
+            UnreadableRaster: GDAL cannot open it.
+        """
+        return self._mask_flags(overview) == self._mask_flags(None)
+
+    def _mask_flags(self, overview: int | None) -> list:
+        """By band, asked once: a scene is placed often."""
+        if overview not in self._masked:
+            with self.reading(overview) as dataset:
+                self._masked[overview] = dataset.mask_flag_enums
+        return self._masked[overview]
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """All files that the raster consists of."""
+        with self.reading() as dataset:
+            return tuple(dataset.files)
 
     def _open(self, overview: int | None) -> DatasetReader:
         options = {} if overview is None else {"overview_level": overview}

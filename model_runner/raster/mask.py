@@ -10,8 +10,7 @@ from affine import Affine
 from rasterio.features import rasterize
 
 from model_runner.errors import InputError
-from model_runner.raster.georeference import surroundings
-from model_runner.raster.polygon_files import in_system_of, read_polygon_features
+from model_runner.raster.polygon_files import in_system_of, near_the_grid, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
 
@@ -74,20 +73,12 @@ def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:
     geometry = read_polygon_features(path, "mask", with_fields=False).geometry
     polygons = _parts_with_area(shapely.force_2d(geometry.to_numpy()))
     polygons = _parts_with_area(shapely.make_valid(polygons))
-    near = _near_the_grid(geopandas.GeoSeries(polygons, crs=geometry.crs), grid)
+    near = near_the_grid(geopandas.GeoSeries(polygons, crs=geometry.crs), grid)
     polygons = _parts_with_area(in_system_of(grid, near).to_numpy())
     if not grid.full_turn:
         return polygons
     turns = (-grid.full_turn, 0, grid.full_turn)  # a raster across the antimeridian has longitudes of both sides
     return np.concatenate([shapely.transform(polygons, partial(np.add, (turn, 0))) for turn in turns])
-
-
-def _near_the_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> geopandas.GeoSeries:
-    """Polygons cut to the grid's surroundings: corners far away may have no place in a projected system."""
-    if grid.full_turn or grid.crs is None or geometry.crs is None:
-        return geometry
-    near = surroundings(grid, geometry.crs)
-    return geometry if near is None else geometry.clip_by_rect(*near)
 
 
 def _parts_with_area(geometry: np.ndarray) -> np.ndarray:

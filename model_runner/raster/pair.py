@@ -61,6 +61,11 @@ class RasterPair:
         """The working grid."""
         return self.before.grid
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that are read for the pair."""
+        return self.before.files + self.after.files
+
     def matched(self, match: ColourMatch) -> "RasterPair":
         """The pair with the later date's colours brought to those of the earlier one."""
         return replace(self, match=match)

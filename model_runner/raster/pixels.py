@@ -17,9 +17,10 @@ SEARCH = 2048  # side, in pixels, of the windows in which a mask is searched oth
 def read_pixels(dataset: DatasetReader, choice: BandChoice, window: Window) -> tuple[np.ndarray, np.ndarray]:
     """Values (C, h, w) of the chosen bands, a palette expanded, and which pixels (h, w) have data.
 
-    A pixel has none where the file says so, by GDAL's rule for whole datasets: where its mask or its alpha channel is
-    0, or where *all* chosen bands have their nodata value (black in one band alone is a colour). Neither has one that
-    is not a finite number in any chosen band, or transparent in the palette. Values without data are 0.
+    A pixel has none where the file says so: where its mask or its alpha channel is 0, or where *all* chosen bands
+    have their nodata value (black in one band alone is a colour); of a nodata value that no measurement has, such as
+    -9999, *one* band suffices. Neither has one that is not a finite number in any chosen band, or transparent in the
+    palette. Values without data are 0.
     """
     values = _read_bands(dataset, choice.numbers, window)
     valid = read_valid(dataset, choice, window)
@@ -50,7 +51,7 @@ def read_valid(
         return np.ones(shape, dtype=bool)
     numbers = sorted(set(choice.numbers))
     masks = dataset.read_masks(numbers, window=window, out_shape=(len(numbers), *shape))
-    return masks.any(axis=0)
+    return masks.all(axis=0) if _is_told_by_each(dataset, choice) else masks.any(axis=0)
 
 
 def has_valid(dataset: DatasetReader, choice: BandChoice, window: Window) -> bool:
@@ -77,4 +78,13 @@ def split_window(window: Window, side: int) -> list[Window]:
 
 
 def _is_all_valid(dataset: DatasetReader, choice: BandChoice) -> bool:
-    return any(MaskFlags.all_valid in dataset.mask_flag_enums[number - 1] for number in choice.numbers)
+    everywhere = [MaskFlags.all_valid in dataset.mask_flag_enums[number - 1] for number in choice.numbers]
+    return all(everywhere) if _is_told_by_each(dataset, choice) else any(everywhere)
+
+
+def _is_told_by_each(dataset: DatasetReader, choice: BandChoice) -> bool:
+    """Whether bands have nodata values that are no colours: none of 8 bits, and not 0."""
+    return any(
+        dataset.nodatavals[number - 1] not in (None, 0) and dataset.dtypes[number - 1] != "uint8"
+        for number in choice.numbers
+    )

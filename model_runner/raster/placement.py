@@ -33,6 +33,7 @@ def place_on_source(handles: Handles, window: Window, factors: tuple[float, floa
     """The placement of a working grid that begins at ``window`` and whose pixels cover ``factors`` native pixels.
 
     Reads from an overview where one is at least twice as fine as the grid, so that averaging evens out how it was made.
+    One that tells otherwise than the raster what has data, as one without the raster's mask, is not read.
 
     Args:
         handles: the raster.
@@ -40,7 +41,8 @@ def place_on_source(handles: Handles, window: Window, factors: tuple[float, floa
         factors: native pixels in a working pixel, across and down.
     """
     fine_enough = [number for number, factor in enumerate(handles.overview_factors) if 2 * factor <= min(factors)]
-    overview = max(fine_enough, key=handles.overview_factors.__getitem__, default=None)
+    coarsest_first = sorted(fine_enough, key=handles.overview_factors.__getitem__, reverse=True)
+    overview = next(filter(handles.is_masked_alike, coarsest_first), None)
     native_width, native_height = handles.size()
     width, height = handles.size(overview)
     across, down = width / native_width, height / native_height

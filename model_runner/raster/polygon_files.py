@@ -13,6 +13,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import ProjError
 
 from model_runner.errors import InputError, one_line
+from model_runner.raster.georeference import surroundings
 from model_runner.raster.working_grid import WorkingGrid
 
 SIGNS_OF_PYOGRIO = re.compile("[!;]")
@@ -41,7 +42,7 @@ def read_polygon_features(
     """
     columns = {} if with_fields else {"columns": []}
     try:
-        frame = geopandas.read_file(_for_gdal(path), where=where, fid_as_index=True, **columns)
+        frame = geopandas.read_file(_for_gdal(path), where=where, fid_as_index=True, on_invalid="fix", **columns)
         if with_fields:
             frame = _with_exact_numbers(frame, _for_gdal(path))
     except (DataSourceError, DataLayerError, OSError, ValueError) as error:
@@ -122,6 +123,22 @@ def in_system_of(grid: WorkingGrid, geometry: geopandas.GeoSeries) -> geopandas.
         ) from error
 
 
+def near_the_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> geopandas.GeoSeries:
+    """Polygons that reach beyond the grid's surroundings are cut there, as far as these are known.
+
+    Corners far away may have no place in a projected system, and sides of half a continent lie elsewhere in it.
+    """
+    if grid.full_turn or grid.crs is None or geometry.crs is None:
+        return geometry
+    around = surroundings(grid, geometry.crs)
+    if around is None:
+        return geometry
+    polygons = geometry.to_numpy(copy=True)
+    beyond = ~shapely.contains_properly(shapely.box(*around), shapely.box(*shapely.bounds(polygons).T))
+    polygons[beyond] = shapely.clip_by_rect(shapely.make_valid(polygons[beyond]), *around)
+    return geopandas.GeoSeries(polygons, index=geometry.index, crs=geometry.crs)
+
+
 def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.ndarray:
     """Shapely geometries (n,) in working pixels.
 
@@ -131,7 +148,7 @@ def polygons_on_grid(geometry: geopandas.GeoSeries, grid: WorkingGrid) -> np.nda
     Raises:
         InputError: as ``in_system_of``.
     """
-    geometry = in_system_of(grid, geometry)
+    geometry = in_system_of(grid, near_the_grid(geometry, grid))
     to_pixels = ~grid.to_ground
 
     def place(points: np.ndarray) -> np.ndarray:

@@ -149,6 +149,11 @@ class RasterSource:
         """How many bands tiles have."""
         return len(self._choice.numbers) if self._choice.palette is None else COLOUR_BANDS
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that are read for it: of a mosaic its parts too."""
+        return self._handles.files
+
     def record(self) -> dict[str, Any]:
         """What the run record says of the raster: plain values for JSON."""
         stretch = self._stretch

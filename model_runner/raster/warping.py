@@ -82,6 +82,11 @@ class WarpedSource:
         """The numbers of the bands that are read, first is 1."""
         return self.raster.bands
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that are read for the raster."""
+        return self.raster.files
+
     def record(self) -> dict[str, Any]:
         """What the run record says of the raster: plain values for JSON."""
         return self.raster.record()

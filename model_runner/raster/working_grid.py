@@ -139,10 +139,9 @@ class WorkingGrid:
         if self.crs is None:
             return shapely.area(polygons)
         ground = shapely.transform(shapely.segmentize(polygons, LONGEST_SIDE), self.to_ground_points)
+        ground = shapely.orient_polygons(ground)  # here, as longitudes jump at the antimeridian
         if self._earth is not None:
-            located = shapely.orient_polygons(
-                shapely.transform(ground, lambda points: np.stack(self._earth.locate(points), axis=1))
-            )
+            located = shapely.transform(ground, lambda points: np.stack(self._earth.locate(points), axis=1))
             areas = [abs(self._earth.geod.geometry_area_perimeter(each)[0]) for each in located]
             if np.isfinite(areas).all():
                 return np.array(areas, dtype=np.float64)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from model_runner.errors import InputError
 
-SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml")  # what SQLite and GDAL lay beside a file
+SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml", ".ovr", ".msk")  # what SQLite and GDAL lay beside a file
 KEPT_SIDECAR = ".aux.xml"  # in which GDAL keeps what a format has no place for
 
 

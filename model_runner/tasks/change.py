@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
+from model_runner.contract.request_parts import refuse_shared_files
 from model_runner.contract.task_requests import ChangeRequest
 from model_runner.features import regions_to_frame, write_vector
 from model_runner.inference.changing import find_changes, likely_changes
@@ -51,6 +52,7 @@ def change(request: ChangeRequest, report: Report) -> Finished:
     with ExitStack() as opened:
         unfinished = {name: opened.enter_context(atomic(path)) for name, path in files.items()}
         pair, figures = opened.enter_context(open_pair_for_model(request, card, report))
+        refuse_shared_files(list(files.values()), pair.files)
         result = pair if request.model_grid else pair.on_own_pixels()
         maps = _open_maps(request, unfinished, card, threshold, result.grid, opened, report)
         pixels = place_pixels(pair, result, maps.write)

@@ -11,6 +11,7 @@ import pandas
 
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
+from model_runner.contract.request_parts import refuse_shared_files
 from model_runner.contract.task_requests import ClassifyRequest
 from model_runner.errors import InputError
 from model_runner.features import (
@@ -141,6 +142,7 @@ def _classify_raster(
 ) -> Scenes:
     """The scenes of a raster: its zones, or its cells."""
     with open_at(request.source, card, None, report) as source:
+        refuse_shared_files([request.output], source.files)
         classify_them = _classify_zones if request.zones else _classify_cells
         return classify_them(request, card, source, look, describe, report)
 

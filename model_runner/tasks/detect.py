@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from model_runner.contract.messages import Finished
+from model_runner.contract.request_parts import refuse_shared_files
 from model_runner.contract.task_requests import DetectRequest
 from model_runner.errors import InputError
 from model_runner.features import detections_to_frame, write_vector
@@ -38,6 +39,7 @@ def detect(request: DetectRequest, report: Report) -> Finished:
         tuple(card.class_names.index(name) for name in request.classes),
     )
     with open_for_model(request.source, card, report) as source:
+        refuse_shared_files([request.output], source.files)
         found, throughput = find_objects(source, network, card, computer, request.tiling, collector, report)
         boxes, scores, labels = (each.numpy() for each in found)
         frame = detections_to_frame(boxes, scores, labels, source.grid, card.class_names, card.id, run.id)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
+from model_runner.contract.request_parts import refuse_shared_files
 from model_runner.contract.task_requests import SegmentRequest
 from model_runner.features import regions_to_frame, write_vector
 from model_runner.inference.computing import choose_computer
@@ -46,6 +47,7 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
     with ExitStack() as opened:
         unfinished = {name: opened.enter_context(atomic(path)) for name, path in files.items()}
         source = opened.enter_context(open_for_model(request.source, card, report))
+        refuse_shared_files(list(files.values()), source.files)
         result = source if request.model_grid else source.on_own_pixels()
         maps = _open_maps(request, unfinished, card, result.grid, opened, report)
         pixels = place_pixels(source, result, maps.write)

@@ -48,6 +48,23 @@ def test_a_belt_of_degrees_has_the_area_that_the_ellipsoid_says():
     assert belt == pytest.approx(abs(pyproj.Geod(ellps="WGS84").geometry_area_perimeter(ring)[0]), rel=1e-5)
 
 
+@pytest.mark.parametrize("degrees", [3.6, 1, 0.25])
+def test_pixels_of_a_world_map_are_not_of_one_size(degrees):
+    height = int(180 / degrees)
+    grid = WorkingGrid(2 * height, height, Affine(degrees, 0, -180, 0, -degrees, 90), CRS.from_epsg(4326))
+    earth = table_of(grid, np.zeros((height, 2 * height), np.uint8)).areas[0]
+    assert earth == pytest.approx(510_065_621_724_000, rel=3e-3)  # the surface of the WGS 84 ellipsoid
+
+
+@pytest.mark.parametrize("system", [3832, 32660, 3857])
+def test_holes_do_not_count_across_the_antimeridian_either(system):
+    middle = pyproj.Transformer.from_crs(4326, system, always_xy=True).transform(180, -17)
+    grid = WorkingGrid(60, 60, Affine(100, 0, middle[0] - 3000, 0, -100, middle[1] + 3000), CRS.from_epsg(system))
+    outer, hole = shapely.box(0, 0, 60, 60), shapely.box(35, 20, 45, 40)
+    whole, without, cut = grid.measure_polygons(np.array([outer, outer - hole, hole]))
+    assert without == pytest.approx(whole - cut, rel=1e-6)
+
+
 def test_holes_do_not_count():
     grid = on_its_system(UTM)
     outer, hole = shapely.box(10, 10, 500, 500), shapely.box(100, 100, 300, 200)

@@ -25,11 +25,27 @@ def test_a_polygon_across_the_antimeridian_lies_where_it_belongs(crs):
     np.testing.assert_allclose(shapely.get_coordinates(polygon)[:4], np.stack([columns, rows], axis=1), atol=1e-3)
 
 
+@pytest.mark.parametrize("box", [(-180, 0, 0, 90), (-180, -90, 180, 90), (-120, 20, -80, 60)])
+def test_polygons_that_reach_far_beyond_the_raster_cover_it(box):
+    grid = WorkingGrid(200, 100, Affine(5, 0, 500_000, 0, -5, 5_000_000), CRS.from_epsg(26914))
+    (polygon,) = polygons_on_grid(geopandas.GeoSeries([shapely.box(*box)], crs="EPSG:4326"), grid)
+    assert polygon.contains(shapely.box(0, 0, 200, 100))
+
+
+def test_a_ring_that_is_not_closed_is_closed(tmp_path):
+    ring = '{"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2]]]}'
+    (tmp_path / "a.geojson").write_text(
+        f'{{"type": "FeatureCollection", "features": [{{"type": "Feature", "properties": {{}}, "geometry": {ring}}}]}}'
+    )
+    frame = read_polygon_features(str(tmp_path / "a.geojson"), "mask", with_fields=False)
+    assert shapely.area(frame.geometry.to_numpy()).tolist() == [4]
+
+
 @pytest.mark.parametrize("rotation", [0, 30])
 def test_what_has_no_place_in_the_raster_s_system_is_infinite(rotation):
     to_ground = Affine(1, 0, 400_000, 0, -1, 5_800_000) @ Affine.rotation(rotation)
     grid = WorkingGrid(200, 100, to_ground, CRS.from_epsg(32633))
-    boxes = [shapely.box(0, -95, 20, 60), shapely.box(13.53, 52.33, 13.54, 52.34), shapely.box(99, 95, 120, 99)]
+    boxes = [shapely.box(0, 95, 20, 99), shapely.box(13.53, 52.33, 13.54, 52.34), shapely.box(99, 95, 120, 99)]
     placed = polygons_on_grid(geopandas.GeoSeries(boxes, crs="EPSG:4326"), grid)
     assert np.isfinite(shapely.bounds(placed)).all(axis=1).tolist() == [False, True, False]
 

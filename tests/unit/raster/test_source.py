@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 
 from model_runner.errors import UnreadableRaster
@@ -69,6 +70,28 @@ def test_nodata_hides_a_pixel_only_where_all_bands_have_it(make_raster):
     valid = read_whole(make_raster("a.tif", pixels, nodata=0)).valid
     assert not valid[:8, :8].any()
     assert valid.sum() == 64 * 64 - 64
+
+
+def test_a_nodata_value_that_nothing_measures_hides_a_pixel_in_any_band(make_raster):
+    pixels = noise(3, 64, 64, np.int16, 3000)
+    pixels[2, :, :6] = -9999
+    path = make_raster("a.tif", pixels, nodata=-9999)
+    valid = read_whole(path).valid
+    assert (valid[:, :6].sum(), valid[:, 6:].all()) == (0, True)
+    with open_source(path, band_count=3) as source:
+        assert min(source.record()["stretch"]["low"]) >= 1
+    assert read_whole(path, bands=(1, 2, 1)).valid.all()
+
+
+def test_an_overview_without_the_mask_of_the_raster_is_not_read(make_raster):
+    mask = np.full((512, 512), 255, np.uint8)
+    mask[:, :256] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        path = make_raster("a.tif", noise(3, 512, 512), mask=mask)
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4, 8], rasterio.enums.Resampling.average)
+    valid = read_whole(path, resolution=4).valid
+    np.testing.assert_array_equal(valid, mask[::8, ::8] > 0)
 
 
 def test_an_alpha_band_hides_pixels_and_is_no_colour(make_raster):

@@ -46,6 +46,15 @@ def test_the_journal_of_a_former_file_is_not_played_into_the_new_one(tmp_path):
     assert os.listdir(tmp_path) == ["result.gpkg"]
 
 
+@pytest.mark.parametrize("ending", [".ovr", ".msk"])
+def test_pyramids_and_masks_of_a_former_file_go_with_it(tmp_path, ending):
+    (tmp_path / "result.tif").write_text("former")
+    (tmp_path / f"result.tif{ending}").write_text("of the former")
+    with atomic(tmp_path / "result.tif") as unfinished:
+        unfinished.write_text("new")
+    assert os.listdir(tmp_path) == ["result.tif"]
+
+
 def test_what_gdal_lays_beside_a_file_goes_along(tmp_path):
     (tmp_path / "result.tif.aux.xml").write_text("of the former")
     with atomic(tmp_path / "result.tif") as unfinished:

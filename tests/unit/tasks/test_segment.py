@@ -4,11 +4,13 @@
 import json
 import os
 import warnings
+from pathlib import Path
 
 import geopandas
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import torch
 from affine import Affine
 from torch import nn
@@ -216,3 +218,22 @@ def test_a_file_that_could_not_be_written_is_refused_before_anything_else(tmp_pa
     files = {each: str(tmp_path / ("no" if each == name else "") / file) for each, file in endings.items()}
     with pytest.raises(InputError, match="there is no folder"):
         segment(SegmentRequest(RasterSource("no raster"), model="no model", **files), Report())
+
+
+def test_the_parts_of_a_mosaic_are_not_written_over(run, make_raster, tmp_path):
+    pixels, _ = blocks(128, 128)
+    part = Path(make_raster("classes.tif", pixels))
+    before = part.read_bytes()
+    mosaic = tmp_path / "mosaic.vrt"
+    rasterio.shutil.copy(part, mosaic, driver="VRT")
+    with pytest.raises(InputError, match=r"written over .*classes\.tif, which is read"):
+        run(str(mosaic))
+    assert part.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.tif", "mosaic.vrt"]
+
+
+@pytest.mark.parametrize("name", ["(draft) lakes", "gpkg_lakes", "_", "Seen – 2"])
+def test_a_geopackage_may_have_any_name(run, make_raster, tmp_path, name):
+    pixels, _ = blocks(128, 128)
+    run(make_raster("a.tif", pixels), polygons=str(tmp_path / f"{name}.gpkg"))
+    assert len(geopandas.read_file(tmp_path / f"{name}.gpkg"))
