@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from model_runner.errors import InputError
+from model_runner.errors import InputError, RunnerError
 
 SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml", ".ovr", ".msk")  # what SQLite and GDAL lay beside a file
 KEPT_SIDECAR = ".aux.xml"  # in which GDAL keeps what a format has no place for
@@ -61,23 +61,32 @@ def refuse_unwritable(path: str | os.PathLike) -> None:
 
 @contextmanager
 def new_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``, which becomes the folder ``path`` when the block ends well.
+    """Yield a temporary folder, whose content is in the folder ``path`` when the block ends well.
 
-    After an exception nothing is left of it.
+    It lies beside ``path`` or, if that is there and empty, in it: it may be a disk of its own. After an exception
+    nothing is left of it.
 
     Raises:
-        InputError: see ``refuse_used_folder``.
+        InputError: see ``refuse_used_folder``; or what belongs in the folder cannot be written.
     """
     target = Path(path).absolute()
     refuse_used_folder(target)
-    unfinished = target.with_name(f".{target.name}.{uuid4().hex[:12]}")
+    parent, name = (target, "") if target.is_dir() else (target.parent, target.name)
+    unfinished = parent / f".{name}.{uuid4().hex[:12]}"
     try:
         unfinished.mkdir()
         yield unfinished
-        refuse_used_folder(target)
-        if target.is_dir():
-            target.rmdir()
-        os.replace(unfinished, target)
+        if parent == target:
+            _refuse_content(target, besides=unfinished)
+            for each in unfinished.iterdir():
+                os.replace(each, target / each.name)
+        else:
+            refuse_used_folder(target)
+            os.replace(unfinished, target)
+    except RunnerError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -86,17 +95,24 @@ def refuse_used_folder(path: str | os.PathLike) -> None:
     """Say before hours of work that a folder could not be put there.
 
     Raises:
-        InputError: there is a file of that name or a folder with something in it, or the folder around it is missing
-            or not writable.
+        InputError: there is a file of that name or a folder with something in it, or it, or the folder around it, is
+            missing or not writable.
     """
     target = Path(path).absolute()
     if target.exists() and not target.is_dir():
         raise InputError(f"{path} is a file; name a folder that is new or empty.")
-    if target.is_dir() and any(target.iterdir()):
-        raise InputError(f"The folder {path} is not empty; name one that is new or empty.")
+    if target.is_dir():
+        _refuse_content(target)
+        _refuse_unwritable_folder(target / "any")
+        return
     if not target.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {target.parent}.")
     _refuse_unwritable_folder(target)
+
+
+def _refuse_content(folder: Path, besides: Path | None = None) -> None:
+    if any(each != besides for each in folder.iterdir()):
+        raise InputError(f"The folder {folder} is not empty; name one that is new or empty.")
 
 
 def _refuse_unwritable_folder(target: Path) -> None:

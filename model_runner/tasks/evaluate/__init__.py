@@ -3,10 +3,7 @@
 
 import json
 import math
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +17,7 @@ from model_runner.evaluation.measured import Measured
 from model_runner.inference.computing import Computer, choose_computer
 from model_runner.inference.opening import refuse_bands
 from model_runner.model_store.loaded import loaded_model
+from model_runner.raster.writer import new_folder, refuse_used_folder
 from model_runner.report import EachLineOnce, Report
 from model_runner.reports.page import tell
 from model_runner.tasks.evaluate.maps import measure_change, measure_segmentation
@@ -59,15 +57,13 @@ def evaluate(request: EvaluateRequest, report: Report) -> Finished:
     """
     began = time.perf_counter()
     output = Path(request.output)
-    for name in (METRICS, PAGE):
-        if (output / name).exists():
-            raise InputError(f"{output / name} is there already; choose another output folder.")
+    refuse_used_folder(output)
     _refuse_other_data(request)
     computer = choose_computer(request.compute, report)
     model = _open(request.model, request, computer)
     other = _open(request.against, request, computer) if request.against else None
     told_once = EachLineOnce(report)  # both models are measured on the same data
-    with _arriving_whole(output) as folder:
+    with new_folder(output) as folder:
         card, measured = _measure(*model, request, computer, folder, told_once)
         against = None
         if other:
@@ -127,20 +123,6 @@ def _measure(
 ) -> tuple[ModelCard, Measured]:
     measures = ON_DATASETS if request.reference is None else ON_RASTERS
     return card, measures[request.task](request, card, network, computer, folder, report)
-
-
-@contextmanager
-def _arriving_whole(output: Path) -> Iterator[Path]:
-    """Yield an empty folder, whose content is in ``output`` when the block ends well; else nothing is left."""
-    parent = next(each for each in output.absolute().parents if each.exists())
-    try:
-        with TemporaryDirectory(prefix=".unfinished-", dir=parent) as folder:
-            yield Path(folder)
-            output.mkdir(parents=True, exist_ok=True)
-            for path in sorted(Path(folder).iterdir()):
-                os.replace(path, output / path.name)
-    except OSError as error:
-        raise InputError(f"The results cannot be written to {output}: {error.strerror or error}.") from error
 
 
 def _rounded(figures: dict) -> dict:

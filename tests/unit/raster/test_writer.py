@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import errno
 import os
 from pathlib import Path
 
@@ -143,3 +144,46 @@ def test_what_lies_beside_a_file_may_be_held_too(tmp_path, hold):
     with pytest.raises(InputError, match="close it in other programs"):
         writing.__exit__(None, None, None)
     assert os.listdir(tmp_path) == ["a.tif"]
+
+
+def test_a_folder_that_is_there_stays_itself_and_is_filled_in_one_go(tmp_path):
+    target = tmp_path / "report"
+    target.mkdir()
+    number = target.stat().st_ino
+    with new_folder(target) as unfinished:
+        assert unfinished.parent == target  # it may be a disk of its own
+        (unfinished / "a.txt").write_text("a")
+        (unfinished / "b").mkdir()
+    assert sorted(os.listdir(target)) == ["a.txt", "b"]
+    assert target.stat().st_ino == number
+    assert os.listdir(tmp_path) == ["report"]
+    with pytest.raises(InputError, match=r"report is not empty; name one that is new or empty\.$"), new_folder(target):
+        pass
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_exception_leaves_no_part_of_a_folder(tmp_path, is_there):
+    target = tmp_path / "report"
+    if is_there:
+        target.mkdir()
+
+    def fail():
+        with new_folder(target) as unfinished:
+            (unfinished / "a.txt").write_text("a")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match=f"report cannot be written: {os.strerror(errno.ENOSPC)}"):
+        fail()
+    assert [path.name for path in tmp_path.rglob("*")] == ["report"] * is_there
+
+
+def test_what_came_into_a_folder_meanwhile_stays(tmp_path):
+    def write():
+        with new_folder(tmp_path) as unfinished:
+            (unfinished / "a.txt").write_text("ours")
+            (tmp_path / "a.txt").write_text("theirs")
+
+    with pytest.raises(InputError, match="not empty"):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "theirs"

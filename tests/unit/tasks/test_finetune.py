@@ -328,7 +328,7 @@ def test_evaluation_measures_a_model_as_it_is_used(request_of, tmp_path):
     assert metrics["best threshold"] == pytest.approx(trained.numbers["best threshold"], abs=1e-3)
     assert metrics["F1"] == pytest.approx(trained.numbers["F1"], abs=1e-4)
     assert metrics["at the shown threshold"]["F1"] == metrics["F1"]  # it is the card's
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="report is not empty; name one that is new or empty"):
         evaluate(EvaluateRequest("detect", request.data, str(report), "my-courts"), Report())
     sure = tmp_path / "sure"
     evaluate(EvaluateRequest("detect", request.data, str(sure), "my-courts", threshold=0.999), Report())
