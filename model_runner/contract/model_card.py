@@ -178,7 +178,7 @@ def read_card(folder: Path) -> ModelCard:
     """
     try:
         return card_from_json((folder / CARD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ModelError) as error:
+    except (OSError, UnicodeDecodeError, ModelError) as error:
         raise ModelError(f"The model card {folder / CARD_FILE} cannot be used: {error}") from error
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -40,11 +41,14 @@ from model_runner.model_store.store import (
 from model_runner.report import Report
 from model_runner.tasks.data_check import check_data
 from model_runner.tasks.training_report import fingerprint, write_training_report
+from model_runner.training.checkpoints import LAST, load_checkpoint
 from model_runner.training.datasets.images import ground_resolution
+from model_runner.training.datasets.layouts import dataset_splits
 from model_runner.training.fit import Fitted, best_so_far, fit, is_finished, seed_everything
 from model_runner.training.pixel_statistics import pixel_facts
 from model_runner.training.recipes import DEFAULT_NETWORKS, find_recipe
 from model_runner.training.recipes.recipe import Recipe
+from model_runner.training.resumption import as_begun, card_as_begun
 
 BACKBONE_PARTS = ("Stem.", "stages.", "norm")
 FIRST_TENSOR = "Stem.proj.weight"
@@ -69,16 +73,19 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
     if find_folder(model_id) is not None and not (request.resume and _is_of_this_training(model_id, output)):
         raise ModelError(f"There is a model {model_id} already; remove it first or choose another with --model-id.")
     _refuse_other_content(output, request.resume, model_id)
+    checkpoint = load_checkpoint(output, LAST) if request.resume else None
+    if checkpoint is not None:
+        request = as_begun(request, checkpoint)
     check_data(request, report)
     seed_everything(request.seed)
-    card, network, from_model = _starting_point(request, model_id, report)
+    card, network, from_model = _starting_point(request, model_id, checkpoint, report)
     try:
         fitted = fit(network, card, request, from_model, report)
     except (Cancelled, KeyboardInterrupt):
-        _keep_best_so_far(card, output, report)
+        _keep_best_so_far(card, request, report)
         write_training_report(request, card, began, report)
         raise
-    card, installed = _deliver(card, fitted, output, report)
+    card, installed = _deliver(card, fitted, request, report)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
     numbers = {**figures, "epoch": fitted.epoch, "seconds": round(time.perf_counter() - began, 1)}
     page = write_training_report(request, card, began, report)
@@ -115,12 +122,12 @@ def _is_of_this_training(model_id: str, output: Path) -> bool:
     )
 
 
-def _keep_best_so_far(card: ModelCard, output: Path, report: Report) -> None:
-    best = best_so_far(output)
+def _keep_best_so_far(card: ModelCard, request: FinetuneRequest, report: Report) -> None:
+    best = best_so_far(Path(request.output))
     if best is None:
         report.log("info", "Cancelled before the first validation: there is no model yet. Go on with --resume.")
         return
-    card, _ = _deliver(card, best, output, report)
+    card, _ = _deliver(card, best, request, report)
     name, figure = next(iter(best.metrics.items()))
     report.log(
         "info",
@@ -128,15 +135,18 @@ def _keep_best_so_far(card: ModelCard, output: Path, report: Report) -> None:
     )
 
 
-def _deliver(card: ModelCard, fitted: Fitted, output: Path, report: Report) -> tuple[ModelCard, Path]:
+def _deliver(card: ModelCard, fitted: Fitted, request: FinetuneRequest, report: Report) -> tuple[ModelCard, Path]:
     """Write the model into the output folder and the store, in the place of what the same training left before."""
+    output = Path(request.output)
     if _is_of_this_training(card.id, output):
         remove_model(card.id)
     for name in (CARD_FILE, WEIGHTS_FILE):
         (output / name).unlink(missing_ok=True)
     figures = {name: figure for name, figure in fitted.metrics.items() if not isnan(figure)}
     decisions = find_recipe(card.task, card.network).decisions(figures)
-    card = replace(card, **decisions, metrics={**figures, "measured on": "the dataset's validation images"})
+    divided = dataset_splits(Path(request.data), request.task)
+    where = "the dataset's validation images" if divided else "the images that it learnt from"
+    card = replace(card, **decisions, metrics={**figures, "measured on": where})
     if "threshold" in decisions:
         f1 = f" (F1 {figures['F1']:.3f} on the validation images)" if "F1" in figures else ""
         report.log("info", f"The threshold of {card.id} is {card.threshold:g}{f1}.")
@@ -144,8 +154,13 @@ def _deliver(card: ModelCard, fitted: Fitted, output: Path, report: Report) -> t
     return install_folder(output)
 
 
-def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> tuple[ModelCard, nn.Module, bool]:
-    """The new model's card, its network with the weights to start from, and whether these are all of a model's."""
+def _starting_point(
+    request: FinetuneRequest, model_id: str, checkpoint: dict[str, Any] | None, report: Report
+) -> tuple[ModelCard, nn.Module, bool]:
+    """The new model's card, its network with the weights to start from, and whether these are all of a model's.
+
+    A training that goes on from a checkpoint has its weights there, and its card as it began.
+    """
     facts = {
         "id": model_id,
         "title": model_id,
@@ -153,6 +168,9 @@ def _starting_point(request: FinetuneRequest, model_id: str, report: Report) -> 
         "data_fingerprint": fingerprint(Path(request.data), Path(request.output)),
         "made_with": program_name(),
     }
+    if checkpoint is not None:
+        card = replace(card_as_begun(checkpoint), **facts)
+        return card, network_of(card), request.init != SCRATCH
     if request.init == SCRATCH:
         card = _card_from_scratch(request, facts)
         network = network_of(card)
@@ -170,30 +188,43 @@ def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> Model
     network = request.network or DEFAULT_NETWORKS[request.task]
     recipe, folder = find_recipe(request.task, network), Path(request.data)
     paths = recipe.training_images(folder)
+    use = recipe.card_facts(request.sample_size or recipe.sample_size)
     return ModelCard(
         **facts,
         **pixel_facts(paths, request.bands, None),
-        **recipe.card_facts(request.sample_size or recipe.sample_size),
+        **use,
+        **_origin(request.backbone, folder.name),
         network=network,
         classes=_coloured(recipe.classes(folder), {}),
-        resolution=_resolution(request, recipe, paths),
+        resolution=_resolution(request, recipe, paths, use["tile_size"]),
         network_options=_options(request.network_options),
-        licence=Licence("as its training data"),
-        training_data=f"trained from scratch on {folder.name}",
     )
+
+
+def _origin(backbone: str | None, data: str) -> dict[str, Any]:
+    """What a card says of terms and data: those of the backbone hold on; of a file's nothing is known."""
+    if not backbone:
+        return {"licence": Licence("as its training data"), "training_data": f"trained from scratch on {data}"}
+    folder = find_folder(backbone)
+    if folder is None:
+        return {"training_data": f"trained on {data}, with the backbone of {Path(backbone).name}"}
+    first = read_card(folder)
+    text = f"trained on {data}, with the backbone of {first.id}; {first.id}: {first.training_data}"
+    return {"licence": first.licence, "training_data": text}
 
 
 def _card_of_successor(request: FinetuneRequest, facts: dict[str, str], first: ModelCard) -> ModelCard:
     recipe, folder = find_recipe(request.task, first.network), Path(request.data)
     paths = recipe.training_images(folder)
+    use = recipe.card_facts(request.sample_size) if request.sample_size else {}
     return replace(
         first,
         **facts,
         **pixel_facts(paths, request.bands, first),
-        **(recipe.card_facts(request.sample_size) if request.sample_size else {}),
+        **use,
         classes=_coloured(recipe.classes(folder), {each.name: each.colour for each in first.classes}),
         network_options={**first.network_options, **_options(request.network_options)},
-        resolution=_resolution(request, recipe, paths) or first.resolution,
+        resolution=_resolution(request, recipe, paths, use.get("tile_size", first.tile_size)) or first.resolution,
         description="",
         limits="",
         metrics={},
@@ -210,11 +241,14 @@ def _ground_resolution(paths: list[Path]) -> float | None:
     return None
 
 
-def _resolution(request: FinetuneRequest, recipe: Recipe, paths: list[Path]) -> Resolution | None:
+def _resolution(request: FinetuneRequest, recipe: Recipe, paths: list[Path], tile_size: int) -> Resolution | None:
     """What a network knows that learns from these images, which it sees smaller and larger than they are."""
     metres = request.resolution or _ground_resolution(paths)
+    if not metres:
+        return None
+    metres *= recipe.reduction(paths, tile_size)
     smallest, largest = recipe.seen_scale(request)
-    return Resolution(metres / largest, metres, metres / smallest) if metres else None
+    return Resolution(metres / largest, metres, metres / smallest)
 
 
 def _carry_over(old: nn.Module, first: ModelCard, new: nn.Module, card: ModelCard, report: Report) -> None:

@@ -2,6 +2,7 @@
 """The report of a training, in its output folder: how it went, what it learnt from and what the model sees."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -179,7 +180,7 @@ def _bars(card: ModelCard, figures: dict[str, float]) -> tuple[str, ...]:
 
 def _class_of(name: str, card: ModelCard) -> str | None:
     """The class that a figure such as "AP50 plane" is of; None if it is of all."""
-    return next((each for each in card.class_names if name.endswith(f" {each}")), None)
+    return max((each for each in card.class_names if name.endswith(f" {each}")), key=len, default=None)
 
 
 def _kinds(figures: dict[str, float], card: ModelCard) -> list[str]:
@@ -227,7 +228,7 @@ def fingerprint(folder: Path, output: Path) -> str:
     """
     whole = hashlib.sha256()
     folder, output = folder.resolve(), output.resolve()
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(_files_below(folder)):
         if path.suffix.lower() not in DATA_SUFFIXES or path.is_relative_to(output) or not path.is_file():
             continue
         content = hashlib.sha256()
@@ -236,6 +237,18 @@ def fingerprint(folder: Path, output: Path) -> str:
                 content.update(block)
         whole.update(f"{path.relative_to(folder).as_posix()}\0{content.hexdigest()}\n".encode())
     return whole.hexdigest()
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """All files, those in folders that are links too, each folder once."""
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        if os.path.realpath(parent) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(parent))
+        yield from (Path(parent, name) for name in names)
 
 
 def _duration(seconds: float) -> str:

@@ -93,7 +93,7 @@ def order_of_epoch(weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """The images (n,) of an epoch in a random order; each comes as often as its weight says, rounded by chance."""
     generator = np.random.default_rng((seed, epoch))
     sums = np.cumsum(weights)
-    marks = np.floor(sums * (len(weights) / sums[-1]) + generator.uniform(0, 0.5)).astype(int)
+    marks = np.floor(sums * (len(weights) / sums[-1]) + generator.uniform()).astype(int)
     marks[-1] = len(weights)
     return generator.permutation(np.repeat(np.arange(len(weights)), np.diff(marks, prepend=0)))
 

@@ -16,7 +16,7 @@ from model_runner.errors import InputError
 FOLDER = "checkpoints"
 LAST, BEST = "last.ckpt", "best.ckpt"
 LOG = "log/metrics.csv"
-FORMAT = 1  # of what a checkpoint holds; a higher one for any change of it
+FORMAT = 2  # of what a checkpoint holds; a higher one for any change of it
 
 
 def begin(output: Path) -> None:

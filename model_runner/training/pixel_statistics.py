@@ -62,7 +62,7 @@ def pixel_facts(paths: Sequence[Path], numbers: tuple[int, ...], first: ModelCar
         raise InputError(f"None of the {len(chosen)} training images that were looked at can be read.")
     is_8_bit = all(set(kinds) == {"uint8"} for kinds in types)
     if is_8_bit and count == wanted:
-        return {"stretch_limits": ()}
+        return {"stretch_limits": (), **({"bands": names} if numbers else {})}
     seen = np.concatenate(samples, axis=1)
     limits = [(0.0, 255.0) if is_8_bit else limits_of(band, ModelCard.stretch_percentiles) for band in seen]
     stretched = Stretch(*zip(*limits, strict=True)).apply(seen)
@@ -81,6 +81,6 @@ def band_names(raster: DatasetReader, choice: BandChoice) -> tuple[str, ...]:
         told = raster.descriptions[number - 1]
         colour = raster.colorinterp[number - 1]
         if not told and colour in (ColorInterp.undefined, ColorInterp.gray):
-            told = COLOUR_NAMES[number - 1] if number <= min(raster.count, COLOUR_BANDS) <= raster.count else ""
+            told = COLOUR_NAMES[number - 1] if number <= COLOUR_BANDS <= raster.count else ""
         names.append(told or (colour.name if colour != ColorInterp.undefined else f"band {number}"))
     return tuple(names)

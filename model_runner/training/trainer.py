@@ -33,6 +33,7 @@ from model_runner.training.memory import parts_that_fit
 from model_runner.training.module import Learner
 from model_runner.training.plan import Plan
 from model_runner.training.recipes.recipe import Metric, Recipe
+from model_runner.training.resumption import beginning
 
 GRADIENT_CLIP = 35.0
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
@@ -374,6 +375,7 @@ class _Training:
             content = {
                 "data_fingerprint": self._job.card.data_fingerprint,
                 "plan": asdict(self._plan),
+                **beginning(self._job.request, self._job.card),
                 "course": asdict(self._course),
                 "network": self._learner.network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),

@@ -21,9 +21,7 @@ from model_runner.training.augmentation.affine import (
     turning,
 )
 from model_runner.training.augmentation.colours import jitter_colours
-from model_runner.training.datasets.objects import ObjectDataset, Sample
-
-MINIMUM_SIDE = 5.0  # pixels; smaller boxes are no longer labels
+from model_runner.training.datasets.objects import MINIMUM_SIDE, ObjectDataset, Sample
 
 
 def flip(sample: Sample, direction: Flip) -> Sample:
@@ -56,7 +54,7 @@ def transform(
 ) -> Sample:
     """The sample on another canvas: a point p goes to ``linear`` (p - focus) + the centre of the canvas.
 
-    Objects are dropped whose centre leaves the canvas or that have a side of ``MINIMUM_SIDE`` or less.
+    Objects are dropped whose centre leaves the canvas or that have a side below ``MINIMUM_SIDE``.
 
     Args:
         sample: what is mapped; the image is sampled bilinearly.
@@ -70,7 +68,7 @@ def transform(
     boxes = _map_boxes(sample.boxes, linear, centre - linear @ focus)
     image = resample(sample.image, linear, focus, height, width, fill)
     x, y = boxes[:, 0], boxes[:, 1]
-    inside = (x > 0) & (x < width) & (y > 0) & (y < height) & (boxes[:, 2:4] > MINIMUM_SIDE).all(1)
+    inside = (x > 0) & (x < width) & (y > 0) & (y < height) & (boxes[:, 2:4] >= MINIMUM_SIDE).all(1)
     return sample._replace(image=image, boxes=boxes).where(inside)
 
 

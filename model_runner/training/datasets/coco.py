@@ -9,6 +9,7 @@ where there is one, a ``bbox`` of four numbers would hide how the object is turn
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import cos, isfinite, pi, radians, sin
 from pathlib import Path
@@ -61,18 +62,22 @@ def read_coco(folder: Path, split: str, tell: Tell) -> list[LabelledImage]:
     """
     path = _annotation_file(folder, split)
     content = _load(path)
-    categories = {each.get("id"): str(each.get("name", "")).strip() for each in content["categories"]}
+    for key in ("images", "categories"):
+        _tell_shared_ids(path, key, content[key], tell)
+    categories = {
+        each["id"]: str(each.get("name", "")).strip() for each in content["categories"] if _is_id(each.get("id"))
+    }
     found = _find_images(folder, split, path, content["images"], tell)
-    objects: dict[Any, list[LabelledObject]] = {key: [] for key in found}
-    listed = {each.get("id") for each in content["images"]}
+    objects: dict[int | str, list[LabelledObject]] = {key: [] for key in found}
+    listed = [each["id"] for each in content["images"] if _is_id(each.get("id"))]
     for number, annotation in enumerate(content["annotations"], 1):
         place = f"{path}, annotation {annotation.get('id', f'number {number}')}"
-        if annotation.get("image_id") not in listed:
+        if not _is_id(annotation.get("image_id")) or annotation["image_id"] not in listed:
             text = f"{place} belongs to image {annotation.get('image_id')}, which is not among the images."
             tell(Finding("missing_pair", str(path), text))
         elif annotation.get("iscrowd") == 1:
             tell(Finding("crowd", str(path), f"{place} is a crowd and is left out."))
-        elif annotation.get("category_id") not in categories:
+        elif not _is_id(annotation.get("category_id")) or annotation["category_id"] not in categories:
             known = ", ".join(f"{key} {name}" for key, name in categories.items()) or "none"
             text = f"{place}: there is no category {annotation.get('category_id')}; known are {known}."
             tell(Finding("unknown_class", str(path), text))
@@ -152,10 +157,27 @@ def _has_lists(path: Path) -> bool:
         return False
 
 
-def _find_images(folder: Path, split: str, path: Path, entries: list[dict], tell: Tell) -> dict[Any, LabelledImage]:
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
+
+
+def _tell_shared_ids(path: Path, key: str, entries: list[dict], tell: Tell) -> None:
+    """Images and categories that cannot be told apart: their annotations would count for another one."""
+    ids = [each.get("id") for each in entries]
+    without = [number for number, each in enumerate(ids, 1) if not _is_id(each)]
+    if without:
+        tell(Finding("same_id", str(path), f"{path}: {len(without)} of the {len(ids)} {key} have no id."))
+    for each, count in Counter(filter(_is_id, ids)).items():
+        if count > 1:
+            tell(Finding("same_id", str(path), f"{path}: {count} {key} have the id {each}."))
+
+
+def _find_images(
+    folder: Path, split: str, path: Path, entries: list[dict], tell: Tell
+) -> dict[int | str, LabelledImage]:
     """The listed images that are there, by id, without objects yet."""
     places = _image_folders(folder, split, path)
-    found: dict[Any, LabelledImage] = {}
+    found: dict[int | str, LabelledImage] = {}
     names = set()
     for entry in entries:
         name = str(entry.get("file_name", ""))
@@ -168,10 +190,10 @@ def _find_images(folder: Path, split: str, path: Path, entries: list[dict], tell
             tell(Finding("unreadable", str(image), text))
         elif name in names:
             tell(Finding("same_name", str(path), f"{path} lists the image {name!r} twice."))
-        else:
+        elif _is_id(entry.get("id")):
             size = (entry.get("height"), entry.get("width"))
             told = size if all(isinstance(each, int) for each in size) else None
-            found[entry.get("id")] = LabelledImage(image, name, (), path, told)
+            found[entry["id"]] = LabelledImage(image, name, (), path, told)
             names.add(name)
     return found
 
@@ -189,7 +211,7 @@ def _corners(annotation: dict, place: str) -> tuple[float, ...]:
     polygons = annotation.get("segmentation")
     if isinstance(polygons, list) and any(polygons):
         parts = polygons if isinstance(polygons[0], list) else [polygons]
-        return _rectangle_around(_numbers([value for part in parts for value in part], place))
+        return _rectangle_around(tuple(value for part in parts for value in _numbers(part, place)))
     numbers = _numbers(annotation.get("bbox") or [], place)
     if len(numbers) == CORNERS:
         return numbers
@@ -208,7 +230,7 @@ def _corners(annotation: dict, place: str) -> tuple[float, ...]:
 
 def _numbers(values: Any, place: str) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(value) for value in values)
+        numbers = tuple(map(float, values))
     except (TypeError, ValueError) as error:
         raise InputError(f"{place}: the coordinates are not all numbers.") from error
     if not all(isfinite(value) for value in numbers):
@@ -236,6 +258,7 @@ def _rectangle_around(numbers: Sequence[float]) -> tuple[float, ...]:
 
 def _may_be_radians(annotations: list[dict]) -> bool:
     """Whether no angle of the boxes that have one is beyond half a turn in radians, and one is not 0."""
-    boxes = [each["bbox"] for each in annotations if not each.get("segmentation") and len(each.get("bbox") or []) == 5]
+    boxes = [each.get("bbox") for each in annotations if not each.get("segmentation")]
+    boxes = [each for each in boxes if isinstance(each, list) and len(each) == 5]
     angles = [box[4] for box in boxes if isinstance(box[4], int | float)]
     return any(angles) and all(abs(angle) <= pi for angle in angles)

@@ -48,6 +48,7 @@ KINDS: dict[str, Kind] = {
     "too_few_bands": Kind("Images with other bands", "give all images the bands that the model wants", True),
     "missing_pair": Kind("Files without their counterpart", "add the counterpart, or take the file out", True),
     "same_name": Kind("Images of the same name", "rename one of them and its labels", True),
+    "same_id": Kind("Images or categories without an id of their own", "number them anew, each by itself", True),
     "size": Kind("Sizes that differ", "export images and labels anew, from one grid of pixels", True),
     "label_text": Kind("Labels that cannot be read", "correct them, or take them out", True),
     "label_file": Kind(

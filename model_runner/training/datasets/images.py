@@ -3,10 +3,11 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -135,6 +136,21 @@ def longest_side(paths: Iterable[Path], pixels: Pixels = COLOURS) -> int:
         with suppress(UnreadableRaster):
             longest = max(longest, *image_size(path, pixels))
     return longest
+
+
+def shorter_side(paths: Sequence[Path]) -> float:
+    """The shorter side, in pixels, that images have in the middle of all sizes; of those that can be read.
+
+    Raises:
+        InputError: none can be read.
+    """
+    sides = []
+    for path in paths:
+        with suppress(UnreadableRaster), reading(str(path)), opened_for_pixels(path) as raster:
+            sides.append(min(raster.width, raster.height))
+    if not sides:
+        raise InputError(f"None of the {len(paths)} training images can be read.")
+    return median(sides)
 
 
 class Glance(NamedTuple):

@@ -18,7 +18,7 @@ from model_runner.training.datasets.images import COLOURS, Pixels, read_image
 from model_runner.training.datasets.labelled_objects import LabelledImage, LabelledObject
 from model_runner.training.datasets.splits import SPLITS, present_splits
 
-MINIMUM_SIDE = 2.0
+MINIMUM_SIDE = 2.0  # pixels; what is smaller is no label
 
 
 class Sample(NamedTuple):

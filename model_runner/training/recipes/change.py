@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Detection of change between two dates with A2Net or CLAFA."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,10 @@ class ChangeRecipe:
     def decisions(self, figures: dict[str, float]) -> dict[str, float]:
         """See ``Recipe``; at this threshold the figures were measured."""
         return {"threshold": THRESHOLD}
+
+    def reduction(self, paths: Sequence[Path], tile_size: int) -> float:
+        """See ``Recipe``."""
+        return 1.0
 
     def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
         """See ``Recipe``."""

@@ -2,7 +2,7 @@
 """Oriented detection with Oriented R-CNN."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class DetectionRecipe:
         """See ``Recipe``; the threshold is the score from which F1 was highest."""
         best = figures["best threshold"] if figures.get("F1") else THRESHOLD
         return {"threshold": math.floor(1000 * best) / 1000, "merge_iou": MERGE_IOU}
+
+    def reduction(self, paths: Sequence[Path], tile_size: int) -> float:
+        """See ``Recipe``."""
+        return 1.0
 
     def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
         """See ``Recipe``."""

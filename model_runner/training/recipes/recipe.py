@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What distinguishes the tasks in training: their data, their losses and what is measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,6 +59,14 @@ class Recipe(Protocol):
 
     def decisions(self, figures: dict[str, float]) -> dict[str, float]:
         """What a model's card says of what counts, for weights that reached these figures on the validation images."""
+
+    def reduction(self, paths: Sequence[Path], tile_size: int) -> float:
+        """How many pixels of an image, along a side, go into one that the network sees, before any change by chance.
+
+        Args:
+            paths: of the training images.
+            tile_size: the model's, in pixels.
+        """
 
     def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
         """The smallest and the largest factor over the images' own scale at which the network sees what they show."""

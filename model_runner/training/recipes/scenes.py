@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Scene classification with LWGANet's own classifier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from model_runner.metrics.ranking import top_accuracy
 from model_runner.raster.scenes import SEEN_SHARE, seen_side
 from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.augmentation.scenes import SceneAugmentation, alter_scenes
-from model_runner.training.datasets.images import COLOURS, FIRST_BAND, Pixels
+from model_runner.training.datasets.images import COLOURS, FIRST_BAND, Pixels, shorter_side
 from model_runner.training.datasets.scenes import (
     LabelledScene,
     MiddlesOfScenes,
@@ -65,6 +65,10 @@ class SceneRecipe:
     def decisions(self, figures: dict[str, float]) -> dict[str, float]:
         """See ``Recipe``; the likeliest class is taken, however likely it is."""
         return {}
+
+    def reduction(self, paths: Sequence[Path], tile_size: int) -> float:
+        """See ``Recipe``; a scene of any size fills the tile."""
+        return shorter_side(paths) / tile_size
 
     def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
         """See ``Recipe``; scenes of a class differ in size as they are."""

@@ -2,7 +2,7 @@
 """Segmentation with UNetFormer."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,10 @@ class SegmentationRecipe:
     def decisions(self, figures: dict[str, float]) -> dict[str, float]:
         """See ``Recipe``; the likeliest class is taken, however likely it is."""
         return {}
+
+    def reduction(self, paths: Sequence[Path], tile_size: int) -> float:
+        """See ``Recipe``."""
+        return 1.0
 
     def seen_scale(self, request: FinetuneRequest) -> tuple[float, float]:
         """See ``Recipe``."""

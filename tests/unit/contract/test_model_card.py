@@ -70,19 +70,22 @@ def test_the_card_says_why_bands_or_classes_do_not_fit():
 
 def test_models_of_the_user_are_found_and_broken_ones_left_out(tmp_path, monkeypatch):
     monkeypatch.setenv("LWGANET_HOME", str(tmp_path))
-    for name, text in (("ships-l0", CARD.to_json()), ("broken", "{}")):
+    latin = CARD.to_json().encode().replace(b"ships-l0", "Geb\u00e4ude".encode("latin-1"))
+    for name, text in (("ships-l0", CARD.to_json().encode()), ("broken", b"{}"), ("latin", latin)):
         folder = tmp_path / "models" / name
         folder.mkdir(parents=True)
-        (folder / "card.json").write_text(text)
+        (folder / "card.json").write_bytes(text)
         (folder / "model.safetensors").touch()
     without_weights = tmp_path / "models" / "half"
     without_weights.mkdir()
     (without_weights / "card.json").write_text(CARD.to_json())
     assert CARD in find_cards("detect")
-    assert {card.id for card in find_cards()} & {"broken", "half"} == set()
+    assert {card.id for card in find_cards()} & {"broken", "half", "latin"} == set()
     assert CARD not in find_cards("segment")
     with pytest.raises(ModelError, match="broken"):
         read_card(tmp_path / "models" / "broken")
+    with pytest.raises(ModelError, match=r"latin.* cannot be used: 'utf-8'"):
+        read_card(tmp_path / "models" / "latin")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from model_runner.command_line import CANCELLED
+from model_runner.contract.model_card import Licence
 from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
 from model_runner.errors import InputError, ModelError
-from model_runner.model_store.store import open_model
+from model_runner.model_store.store import find_folder, open_model
 from model_runner.networks import build_network
 from model_runner.report import Report
 from model_runner.tasks.evaluate import evaluate
@@ -99,6 +101,53 @@ def test_training_goes_on_with_the_averaged_weights(request_of, tmp_path):
     finetune(request_of(epochs=2, resume=True, model_id="longer"), Report())
     longer = torch.load(tmp_path / "kinds" / "checkpoints" / "last.ckpt", weights_only=True)
     assert longer["average"]["steps"] == longer["course"]["step"] == 4
+
+
+def test_a_training_goes_on_as_it_began_whatever_is_left_open(request_of, tmp_path):
+    finetune(request_of(resolution=0.5, frozen_stages=1), Report())
+    begun, _ = open_model("kinds", "classify")
+    (tmp_path / "kinds" / "model.safetensors").unlink()
+    open_now = {"task": "classify", "data": str(tmp_path / "scenes"), "output": str(tmp_path / "kinds")}
+    open_now |= {"epochs": 2, "workers": 0, "device": "cpu", "resume": True, "model_id": "longer"}
+    for told, wrong in (
+        ("with the frozen stages 1; it cannot go on with the frozen stages 2", {"frozen_stages": 2}),
+        ("with the init none; it cannot go on with the init scene-ucm-l0", {"init": "scene-ucm-l0"}),
+        ("with the bands left open; it cannot go on with the bands 3,2,1", {"bands": (3, 2, 1)}),
+    ):
+        with pytest.raises(InputError, match=told):
+            finetune(FinetuneRequest(**open_now, **wrong), Report())
+    finetune(FinetuneRequest(**open_now), Report())
+    card, _ = open_model("longer", "classify")
+    for name in ("tile_size", "resolution", "training_data", "licence", "network", "classes", "bands"):
+        assert getattr(card, name) == getattr(begun, name)
+    last = torch.load(tmp_path / "kinds" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["request"]["frozen_stages"] == 1
+
+
+def test_a_scene_of_any_size_fills_the_tile_and_its_resolution_is_told_so(request_of):
+    finetune(request_of(resolution=0.5), Report())  # of images of 112 pixels
+    card, _ = open_model("kinds", "classify")
+    assert card.tile_size * card.resolution.best == pytest.approx(112 * 0.5)
+
+
+def test_what_is_known_of_a_backbone_holds_for_its_model(request_of, tmp_path):
+    finetune(request_of(), Report())
+    first, _ = open_model("kinds", "classify")
+    assert first.metrics["measured on"] == "the dataset's validation images"
+    write_card = replace(first, licence=Licence("CC BY-NC 4.0", commercial_use=False))
+    (find_folder("kinds") / "card.json").write_text(write_card.to_json())
+    for name, backbone in (("next", "kinds"), ("other", str(tmp_path / "kinds" / "model.safetensors"))):
+        finetune(request_of(output=str(tmp_path / name), backbone=backbone), Report())
+    (card, _), (unknown, _) = (open_model(name, "classify") for name in ("next", "other"))
+    assert card.licence == write_card.licence
+    assert card.training_data.startswith("trained on scenes, with the backbone of kinds; kinds: trained from scratch")
+    assert not unknown.licence.commercial_use
+    assert unknown.training_data == "trained on scenes, with the backbone of model.safetensors"
+
+
+def test_an_undivided_dataset_s_figures_are_called_what_they_are(request_of, tmp_path):
+    finetune(request_of(data=str(tmp_path / "scenes" / "train")), Report())
+    assert open_model("kinds", "classify")[0].metrics["measured on"] == "the images that it learnt from"
 
 
 def test_files_that_are_no_images_are_left_out_if_told(request_of, tmp_path):

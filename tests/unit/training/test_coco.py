@@ -117,6 +117,9 @@ def test_horizontal_boxes_are_boxes_too_and_crowds_are_none(tmp_path):
             {"bbox": [1, 2, 9, 9], "segmentation": {"size": [48, 64], "counts": [9, 3060]}},
             "annotation 0: its segmentation is a run-length code, which is not read; write it as polygons",
         ),
+        ({"bbox": 7}, "annotation 0: the coordinates are not all numbers."),
+        ({"segmentation": [[1, 2, 3, 4, 5, 6], 7]}, "annotation 0: the coordinates are not all numbers."),
+        ({"image_id": [1]}, "annotation 0 belongs to image [1], which is not among the images."),
         ({"category_id": 5}, "annotation 0: there is no category 5; known are 0 things, 7 ship, 3 plane."),
         ({"image_id": 4}, "annotation 0 belongs to image 4, which is not among the images."),
     ],
@@ -127,6 +130,23 @@ def test_faults_of_annotations_name_file_and_annotation(tmp_path, annotation, me
     with refused(message) as caught:
         ObjectDataset(tmp_path, "train", CLASSES)
     assert str(tmp_path / "train.json") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": [{"id": 1, "file_name": "one.png"}, {"id": 1, "file_name": "two.png"}]}, "2 images have the id 1."),
+        ({"images": [{"file_name": "one.png"}]}, "1 of the 1 images have no id."),
+        ({"categories": [{"id": 1, "name": "plane"}, {"id": 1, "name": "ship"}]}, "2 categories have the id 1."),
+        ({"categories": [{"id": [1], "name": "plane"}]}, "1 of the 1 categories have no id."),
+    ],
+)
+def test_what_has_no_id_of_its_own_is_refused(tmp_path, changes, message):
+    for name in ("one.png", "two.png"):
+        draw(tmp_path / name)
+    (tmp_path / "train.json").write_text(json.dumps({**content({"bbox": [1, 2, 9, 9]}), **changes}))
+    with refused(f"{tmp_path / 'train.json'}: {message}"):
+        ObjectDataset(tmp_path, "train", CLASSES)
 
 
 def test_unusable_annotation_files_are_refused_in_one_line(tmp_path):

@@ -70,6 +70,12 @@ def test_images_come_as_often_as_they_weigh(weights, seed):
     assert (np.abs(counts - weights) < 1.001).all()
 
 
+def test_images_come_as_often_as_they_weigh_on_average():
+    weights = np.array([0.48, 0.48, 2.08, 0.96] * 5)
+    counts = sum(np.bincount(order_of_epoch(weights, 0, epoch), minlength=20) for epoch in range(4000))
+    np.testing.assert_allclose(counts / 4000, weights, atol=0.04)
+
+
 def test_rare_classes_are_shown_more_often():
     shown = np.zeros((100, 2), bool)
     shown[:, 0] = True

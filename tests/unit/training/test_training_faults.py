@@ -287,6 +287,13 @@ def test_a_full_disk_ends_with_one_line_and_the_older_checkpoint_is_good(train, 
     assert same(whole.state, train(resume=True).state)
 
 
+def test_the_best_weights_must_be_there_to_go_on(train, tmp_path):
+    train()
+    (tmp_path / "run" / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(InputError, match=r"best\.ckpt, of the best weights so far, is missing; begin anew"):
+        train(resume=True, epochs=4)
+
+
 @pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
 @pytest.mark.parametrize("fault", ["is damaged", "was not written by this version"])
 def test_a_checkpoint_that_is_damaged_or_of_another_version_is_told(train, tmp_path, name, fault):
