@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, ContextManager, Optional
 
 from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
@@ -70,6 +70,15 @@ def follow(
 def end_runner() -> None:
     """End the runner, if one is there; the next job starts another, with the settings of that time."""
     _client.shut_down()
+
+
+def without_runner() -> ContextManager[None]:
+    """A block in which no runner is there, for what a runner would be in the way of; jobs wait until it is done.
+
+    Raises:
+        RunnerError: a job is under way.
+    """
+    return _client.without_runner()
 
 
 def renew_runner() -> None:

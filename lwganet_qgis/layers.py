@@ -10,7 +10,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterable, Iterator, Optional
+from typing import Any, Collection, Iterable, Iterator, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -20,19 +20,24 @@ from qgis.core import (
     QgsFeatureSink,
     QgsField,
     QgsFields,
+    QgsJsonUtils,
     QgsProcessingFeatureSource,
+    QgsProcessingFeedback,
     QgsProcessingUtils,
     QgsProviderRegistry,
+    QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
+from qgis.PyQt.QtCore import QMetaType
 
 from ..model_runner.contract.errors import InputError
 from ..model_runner.contract.folders import data_folder
+from .qgis_versions import text_field
 
 FEATURES_AT_ONCE = 5000
 NO_REFERENCE_SYSTEM = "Undefined "  # "… SRS", "… geographic SRS", "… Cartesian SRS"
-NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
+NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|;!\x00-\x1f]')  # ; and ! are signs of the runner's reader (pyogrio)
 LONGEST_NAME = 60
 # Formats that QGIS offers, but which hold no polygons or no fields of their own, or cannot be read again.
 UNFIT_FOR_POLYGONS = ("000", "dgn", "dxf", "gpx", "sql", "xtf")
@@ -77,20 +82,25 @@ def write_polygons(
     default_crs: QgsCoordinateReferenceSystem,
     folder: Path,
     transforms: QgsCoordinateTransformContext,
-    class_field: str = "",
+    feedback: QgsProcessingFeedback,
+    fields: Optional[Collection[str]] = (),
+    part: Optional[QgsRectangle] = None,
 ) -> str:
     """Write a layer's polygons (the selected ones, where that is asked for) to a file and return its path.
 
-    Polygons that cross themselves go along, whatever QGIS's settings say of such: the runner mends them. So do all
-    fields; names that differ in capitals alone, which a GeoPackage takes for one, are told apart.
+    Polygons that cross themselves go along, whatever QGIS's settings say of such: the runner mends them. Fields whose
+    names differ in capitals alone, which a GeoPackage takes for one, are told apart, and those that hold objects, which
+    it does not take, become JSON. A file that is cancelled is not complete.
 
     Args:
         what: what errors call the layer: "mask" for example.
-        source: the layer; its fields go along, those called fid and geom too.
+        source: the layer.
         default_crs: that of a layer that has none.
         folder: where the file is made.
         transforms: of the project.
-        class_field: the field that keeps its name in any case.
+        feedback: asked whether to stop.
+        fields: the names of the fields that go along; None, or names that the layer has not, for all of them.
+        part: where polygons are needed, in the layer's reference system; None for everywhere.
 
     Raises:
         InputError: there are none, or they cannot be written.
@@ -99,24 +109,55 @@ def write_polygons(
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.layerName = what
     options.layerOptions = ["FID=row_of_layer", "GEOMETRY_NAME=polygon_of_layer"]
-    fields = _told_apart(source.fields(), class_field)
+    rows, written_fields = _fields_to_write(source.fields(), fields)
     crs = source.sourceCrs() if source.sourceCrs().isValid() else default_crs
-    writer = QgsVectorFileWriter.create(path, fields, source.wkbType(), crs, transforms, options)
+    writer = QgsVectorFileWriter.create(path, written_fields, source.wkbType(), crs, transforms, options)
+    request = QgsFeatureRequest().setSubsetOfAttributes(rows)
+    request.setFeedback(feedback)
+    if part is not None:
+        request.setFilterRect(part)
     written = 0
-    for feature in source.getFeatures(
-        QgsFeatureRequest(), QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
-    ):
+    for feature in source.getFeatures(request, QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks):
+        if feedback.isCanceled():
+            break
         if feature.hasGeometry():
-            written += writer.addFeature(_copy(feature, fields, feature.attributes()), QgsFeatureSink.Flag.FastInsert)
+            attributes = [*map(_fitting, map(feature.attribute, rows), written_fields)]
+            written += writer.addFeature(_copy(feature, written_fields, attributes), QgsFeatureSink.Flag.FastInsert)
     if writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
         reason = " ".join(writer.errorMessage().split())
         raise InputError(f"The {what} layer '{source.sourceName()}' cannot be copied to {folder}: {reason}")
     del writer  # closes the file
-    if not written:
+    if not written and not feedback.isCanceled():
+        where = "" if part is None else " on the image"
         raise InputError(
-            f"The {what} layer '{source.sourceName()}' holds no polygons; draw some, or check its filter and selection."
+            f"The {what} layer '{source.sourceName()}' holds no polygons{where}; draw some, or check its filter and "
+            "selection."
         )
     return path
+
+
+def _fields_to_write(fields: QgsFields, wanted: Optional[Collection[str]]) -> tuple[list[int], QgsFields]:
+    """The places of the wanted fields, and what they are written as."""
+    rows = [row for row, each in enumerate(fields) if wanted is None or each.name() in wanted]
+    if wanted and not rows:  # the runner's error names what there is
+        rows = list(range(len(fields)))
+    taken: set[str] = set()
+    written = QgsFields()
+    for row in rows:
+        name = fields[row].name()
+        while name.lower() in taken:
+            name = f"{name}_2"
+        taken.add(name.lower())
+        field = text_field(name) if fields[row].type() == QMetaType.Type.QVariantMap else QgsField(fields[row])
+        field.setName(name)
+        written.append(field)
+    return rows, written
+
+
+def _fitting(value: Any, field: QgsField) -> Any:
+    """A value as it fits a field: an object for one of texts as JSON."""
+    is_object = isinstance(value, (dict, list)) and field.type() == QMetaType.Type.QString
+    return QgsJsonUtils.encodeValue(value) if is_object else value
 
 
 def open_vector(path: str) -> QgsVectorLayer:
@@ -157,21 +198,6 @@ def copy_features(layer: QgsVectorLayer, fields: QgsFields, sink: QgsFeatureSink
         if len(batch) == FEATURES_AT_ONCE:
             hand_over()
     hand_over()
-
-
-def _told_apart(fields: QgsFields, kept: str) -> QgsFields:
-    """The fields, of which those get other names that differ from one before, or from ``kept``, in capitals alone."""
-    taken = {kept.lower()} if kept in fields.names() else set()
-    renamed = QgsFields()
-    for each in fields:
-        name = each.name()
-        while name != kept and name.lower() in taken:
-            name = f"{name}_2"
-        taken.add(name.lower())
-        field = QgsField(each)
-        field.setName(name)
-        renamed.append(field)
-    return renamed
 
 
 def _copy(feature: QgsFeature, fields: QgsFields, attributes: list) -> QgsFeature:

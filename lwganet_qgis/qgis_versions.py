@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from qgis.core import Qgis, QgsRasterFileWriter, QgsVectorLayer
+from qgis.core import Qgis, QgsField, QgsRasterFileWriter, QgsVectorLayer
+from qgis.PyQt.QtCore import QMetaType, QVariant
 
 
 def holds_styles(layer: QgsVectorLayer) -> bool:
@@ -20,6 +21,14 @@ def save_default_style(layer: QgsVectorLayer, name: str, description: str) -> No
     """Keep a layer's style in its database, as the one with which its table is loaded."""
     save = layer.saveStyleToDatabaseV2 if hasattr(layer, "saveStyleToDatabaseV2") else layer.saveStyleToDatabase
     save(name, description, True, "")
+
+
+def text_field(name: str) -> QgsField:
+    """A field for texts."""
+    try:
+        return QgsField(name, QMetaType.Type.QString)
+    except TypeError:  # before 3.38
+        return QgsField(name, QVariant.String)
 
 
 def set_creation_options(writer: QgsRasterFileWriter, options: Sequence[str]) -> None:

@@ -12,7 +12,9 @@ from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsCoordinateTransformContext,
+    QgsCsException,
     QgsDistanceArea,
     QgsPointXY,
     QgsProcessingFeedback,
@@ -52,6 +54,7 @@ class RasterForRunner:
         self.band_count = 3 if self.is_picture else _count_bands(layer)
         self.path = _openable_path(layer)
         self._source = layer.source()
+        self._extent = layer.extent()
         self._other_crs = self.crs if self.crs.isValid() and self.crs != provider.crs() else None
         self._other_no_data = _chosen_no_data(provider)
         self._provider = provider.clone() if self.path is None else None
@@ -61,6 +64,19 @@ class RasterForRunner:
         """Whether both layers show the same file, links resolved, or the same source of another kind."""
         one, another = (os.path.realpath(each.path or each._source) for each in (self, other))
         return one == another
+
+    def surroundings_in(
+        self, crs: QgsCoordinateReferenceSystem, transforms: QgsCoordinateTransformContext
+    ) -> Optional[QgsRectangle]:
+        """A rectangle in another reference system that holds the raster and more, or None if none is known."""
+        if not (self.crs.isValid() and crs.isValid()):
+            return None
+        try:
+            box = QgsCoordinateTransform(self.crs, crs, transforms).transformBoundingBox(self._extent)
+        except QgsCsException:
+            return None
+        box.scale(2)  # edges may be curved there, and a pole may be within
+        return box if box.isFinite() and not box.isEmpty() else None
 
     def why_unusable(self, has_extent: bool, has_resolution: bool) -> Optional[str]:
         """Why the layer cannot be read with or without these, or None."""

@@ -101,6 +101,23 @@ class RunnerClient:
         if runner is not None:
             runner.close()
 
+    @contextmanager
+    def without_runner(self) -> Iterator[None]:
+        """End the runner, and let jobs wait until the block is done: its environment may be replaced meanwhile.
+
+        Raises:
+            RunnerError: a job is under way.
+        """
+        if not self._turn.acquire(blocking=False):
+            raise RunnerError(
+                "Another LWGANet algorithm is still running in this QGIS; wait for it or cancel it, and repeat."
+            )
+        try:
+            self.shut_down()
+            yield
+        finally:
+            self._turn.release()
+
     def renew(self) -> None:
         """Have the next job start another runner. One that works is left to its job, one that waits ends now."""
         self._is_stale = True

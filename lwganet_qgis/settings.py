@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from typing import Sequence, Union
+from urllib.parse import quote
+
 from qgis.core import QgsSettings
 
 RUNNER_PYTHON = "lwganet/runner_python"
@@ -36,6 +39,20 @@ def proxy_variables() -> dict[str, str]:
         return {}
     if settings.value("proxy/proxyType", "", type=str) not in ("HttpProxy", "HttpCachingProxy"):
         return {}
-    port = settings.value("proxy/proxyPort", "", type=str)
-    address = f"http://{host}:{port}" if port else f"http://{host}"
-    return {"HTTP_PROXY": address, "HTTPS_PROXY": address}
+    port, user, password = (
+        settings.value(f"proxy/{name}", "", type=str) for name in ("proxyPort", "proxyUser", "proxyPassword")
+    )
+    login = ":".join(quote(part, safe="") for part in (user, password) if part) + "@" if user else ""
+    address = f"http://{login}{host}:{port}" if port else f"http://{login}{host}"
+    variables = {"HTTP_PROXY": address, "HTTPS_PROXY": address}
+    exceptions = _hosts(settings.value("proxy/noProxyUrls"))
+    if exceptions:
+        variables["NO_PROXY"] = ",".join(exceptions)
+    return variables
+
+
+def _hosts(addresses: Union[str, Sequence[str], None]) -> list[str]:
+    """The hosts in beginnings of addresses such as ``https://intern.example.org/maps``; a single one may be a text."""
+    beginnings = [addresses] if isinstance(addresses, str) else addresses or ()
+    hosts = (each.strip().rpartition("://")[2].partition("/")[0] for each in beginnings)
+    return [host for host in hosts if host]

@@ -113,7 +113,7 @@ class ClassifyScenes(RunnerAlgorithm):
             self._wanted,
             source=replace(source, resolution=self._wanted.source.resolution),
             output=str(folder / self._wanted.output),
-            zones=values.polygons_file("ZONES", "zones", self._raster.crs, folder),
+            zones=values.polygons_file("ZONES", "zones", self._raster.crs, folder, feedback, fields=None),
         )
 
     def deliver(self, finished, results):

@@ -246,10 +246,10 @@ class EvaluateModel(RunnerAlgorithm):
             wanted,
             data=values.raster_file(self._raster, folder, feedback),
             after=None if self._after is None else values.raster_file(self._after, folder, feedback),
-            reference=values.polygons_file("REFERENCE", "reference", crs, folder, wanted.class_field)
+            reference=values.polygons_file("REFERENCE", "reference", crs, folder, feedback, [wanted.class_field])
             if reference is None
             else values.raster_file(reference, folder, feedback),
-            area=values.polygons_file("AREA", "area", crs, folder),
+            area=values.polygons_file("AREA", "area", crs, folder, feedback, around=self._raster),
         )
 
     def deliver(self, finished, results):

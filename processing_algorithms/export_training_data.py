@@ -189,12 +189,14 @@ class ExportTrainingData(RunnerAlgorithm):
         sources = [values.raster_source(raster, folder, feedback) for raster in self._rasters]
         extents = [each.extent for each in sources if each.extent is not None]
         crs = self._rasters[0].crs
+        class_fields = [self._wanted.class_field] if self._wanted.class_field else ()
+        only_raster = self._rasters[0] if len(self._rasters) == 1 else None
         return replace(
             self._wanted,
             rasters=tuple(each.path for each in sources),
             after=tuple(values.raster_file(raster, folder, feedback) for raster in self._after),
-            labels=values.polygons_file("LABELS", "labels", crs, folder, self._wanted.class_field),
-            area=values.polygons_file("AREA", "area", crs, folder),
+            labels=values.polygons_file("LABELS", "labels", crs, folder, feedback, class_fields),
+            area=values.polygons_file("AREA", "area", crs, folder, feedback, around=only_raster),
             extent=extents[0] if extents else None,
             extent_crs=sources[0].extent_crs,
             output=results.folder("OUTPUT"),

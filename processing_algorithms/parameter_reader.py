@@ -7,11 +7,12 @@ import os
 import re
 from math import isfinite
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Collection, Optional
 
 from qgis.core import (
     NULL,
     QgsCoordinateReferenceSystem,
+    QgsGeometry,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeatureSource,
@@ -22,6 +23,8 @@ from qgis.core import (
     QgsProcessingUtils,
     QgsProperty,
     QgsRasterLayer,
+    QgsRectangle,
+    QgsReferencedRectangle,
 )
 
 from ..lwganet_qgis.layers import write_polygons
@@ -50,13 +53,24 @@ class ParameterReader:
         self.reword = self._wording.reword
 
     def text(self, name: str) -> str:
-        """A text without blanks around it; of a file or folder its absolute path, as the runner works in another."""
+        """A text without blanks around it; of a file or folder its absolute path, as the runner works in another.
+
+        Raises:
+            InputError: it is several values, of which QGIS would make an empty text.
+        """
+        given = self._value(name)
+        if isinstance(given, (list, tuple, dict)):
+            raise InputError(f"'{self._label(name)}' is {given}; give a single text.")
         text = self._algorithm.parameterAsString(self._parameters, name, self._context).strip()
         is_path = isinstance(self._algorithm.parameterDefinition(name), QgsProcessingParameterFile)
         return os.path.abspath(text) if is_path and os.path.exists(text) else text
 
     def file_or_name(self, name: str) -> str:
-        """A text that is a name, or the absolute path of a file."""
+        """A text that is a name, or the absolute path of a file.
+
+        Raises:
+            InputError: it is several values.
+        """
         text = self.text(name)
         return os.path.abspath(text) if os.path.isfile(text) else text
 
@@ -80,14 +94,12 @@ class ParameterReader:
         """
         if not self.is_given(name):
             return None
-        given = value = self._parameters[name]
-        if isinstance(given, QgsProperty):
-            value, _ = given.value(self._context.expressionContext())
-            given = given.asExpression()
         number = self._algorithm.parameterAsDouble(self._parameters, name, self._context)
-        if not isfinite(number) or not _is_number(value):
-            label = self._algorithm.parameterDefinition(name).description().partition(" (")[0]
-            raise InputError(f"'{label}' is {given}, which is no number; write it like this: 0.5.")
+        if not isfinite(number) or not _is_number(self._value(name)):
+            given = self._parameters[name]
+            if isinstance(given, QgsProperty):
+                given = given.asExpression()
+            raise InputError(f"'{self._label(name)}' is {given}, which is no number; write it like this: 0.5.")
         return number
 
     def integer(self, name: str) -> Optional[int]:
@@ -104,19 +116,26 @@ class ParameterReader:
         return self._algorithm.parameterAsDouble(self._parameters, name, self._context)
 
     def names(self, name: str) -> tuple[str, ...]:
-        """A text of names with commas between them."""
-        return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
-
-    def numbers(self, name: str) -> tuple[float, ...]:
-        """A text of numbers with commas between them.
+        """Names: a list, or a text with commas between them.
 
         Raises:
-            InputError: it holds something else.
+            InputError: it is neither.
         """
+        given = self._value(name)
+        parts = map(str, given) if isinstance(given, (list, tuple)) else self.text(name).split(",")
+        return tuple(part.strip() for part in parts if part.strip())
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Numbers: a list, or a text with commas between them.
+
+        Raises:
+            InputError: there is something else among them.
+        """
+        names = self.names(name)
         try:
-            return tuple(float(part) for part in self.names(name))
+            return tuple(float(each) for each in names)
         except ValueError:
-            raise InputError(f"'{self.text(name)}' are not numbers; write them like this: 0.5,2.") from None
+            raise InputError(f"'{','.join(names)}' are not numbers; write them like this: 0.5,2.") from None
 
     def bands(self, name: str = "BANDS") -> tuple[int, ...]:
         """The chosen bands, a list or a text such as ``4,3,2``; empty for the first ones.
@@ -137,6 +156,7 @@ class ParameterReader:
 
         Raises:
             ModelError: it is not installed, or is for another task than the one that is given.
+            InputError: several are chosen.
         """
         wanted, cards = self.text(name), find_cards(task)
         for card in cards:
@@ -251,7 +271,7 @@ class ParameterReader:
             if extent.isEmpty() or raster.path is None
             else (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()),
             extent_crs=self._extent_crs(),
-            mask=self.polygons_file("MASK", "mask", raster.crs, folder),
+            mask=self.polygons_file("MASK", "mask", raster.crs, folder, feedback, around=raster),
             resolution=self.number("RESOLUTION"),
         )
 
@@ -282,11 +302,25 @@ class ParameterReader:
         return self._algorithm.parameterAsSource(self._parameters, name, self._context)
 
     def polygons_file(
-        self, name: str, what: str, default_crs: QgsCoordinateReferenceSystem, folder: Path, class_field: str = ""
+        self,
+        name: str,
+        what: str,
+        default_crs: QgsCoordinateReferenceSystem,
+        folder: Path,
+        feedback: QgsProcessingFeedback,
+        fields: Optional[Collection[str]] = (),
+        around: Optional[RasterForRunner] = None,
     ) -> Optional[str]:
-        """A file, made in ``folder``, with the chosen polygons, or None; errors call the layer ``what``.
+        """A file, made in ``folder``, with the chosen polygons, or None.
 
-        The field ``class_field`` keeps its name; others may not, if they have the same one but for capitals.
+        Args:
+            name: of the parameter.
+            what: what errors call the layer.
+            default_crs: that of a layer that has none.
+            folder: where the file is made.
+            feedback: asked whether to stop.
+            fields: the names of the fields that go along; None for all.
+            around: the raster far from which no polygon is needed; None if they are needed everywhere.
 
         Raises:
             InputError: the layer holds no polygons, or cannot be written.
@@ -294,7 +328,9 @@ class ParameterReader:
         source = self.polygons(name)
         if source is None:
             return None
-        path = write_polygons(what, source, default_crs, folder, self._context.transformContext(), class_field)
+        transforms = self._context.transformContext()
+        part = None if around is None else around.surroundings_in(source.sourceCrs(), transforms)
+        path = write_polygons(what, source, default_crs, folder, transforms, feedback, fields, part)
         self._wording.note_file(path, source.sourceName())
         return path
 
@@ -323,12 +359,30 @@ class ParameterReader:
         return self._algorithm.parameterAsExtent(self._parameters, "EXTENT", self._context, wanted)
 
     def _extent_crs(self) -> Optional[str]:
+        """The extent's own reference system, or None; for an extent without one QGIS would tell the project's."""
+        if not self.is_given("EXTENT") or _is_bare_extent(self._value("EXTENT")):
+            return None
         crs = self._algorithm.parameterAsExtentCrs(self._parameters, "EXTENT", self._context)
         if not crs.isValid():
             return None
         if crs.authid().partition(":")[0] in AUTHORITIES_OF_PROJ:
             return crs.authid()
         return crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
+
+    def _value(self, name: str) -> Any:
+        """What the user gave; of an expression its value."""
+        given = self._parameters.get(name)
+        return given.value(self._context.expressionContext())[0] if isinstance(given, QgsProperty) else given
+
+    def _label(self, name: str) -> str:
+        return self._algorithm.parameterDefinition(name).description().partition(" (")[0]
+
+
+def _is_bare_extent(given: Any) -> bool:
+    """Whether an extent has no reference system of its own, as a layer or ``0,1,0,1 [EPSG:4326]`` have."""
+    if isinstance(given, str):
+        return all(_is_number(edge) for edge in given.rstrip(" []").split(","))
+    return isinstance(given, (QgsRectangle, QgsGeometry)) and not isinstance(given, QgsReferencedRectangle)
 
 
 def _is_number(given: Any) -> bool:

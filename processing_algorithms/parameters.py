@@ -42,9 +42,12 @@ def advanced(parameter: QgsProcessingParameterDefinition) -> QgsProcessingParame
 
 
 def text_with_choices(name: str, label: str, choices: Sequence[str], default: str) -> QgsProcessingParameterDefinition:
-    """A text for which the form offers choices; scripts and models may hold others, a model installed later say."""
+    """A text for which the form offers choices; scripts and models may hold others, a model installed later say.
+
+    The default comes first: QGIS's form shows the first choice in place of a text that is not among them.
+    """
     parameter = QgsProcessingParameterString(name, label, default)
-    parameter.setMetadata({"widget_wrapper": {"value_hints": list(choices)}})
+    parameter.setMetadata({"widget_wrapper": {"value_hints": list(dict.fromkeys([default, *choices]))}})
     return parameter
 
 
@@ -71,11 +74,10 @@ def raster_input(name: str, label: str) -> QgsProcessingParameterDefinition:
 
 
 def model_choice(name: str, task: Optional[str] = None) -> QgsProcessingParameterDefinition:
-    """Which model to use; all installed ones (for the task) are offered, or else the default one, to be installed."""
-    default = DEFAULT_MODELS[task or TASKS[0]]
-    choices = [card.id for card in find_cards(task)] or [default]
+    """Which model to use; the default one, to be installed if need be, and all installed ones (for the task)."""
+    installed = [card.id for card in find_cards(task)]
     return explained(
-        text_with_choices(name, "Model", choices, default),
+        text_with_choices(name, "Model", installed, DEFAULT_MODELS[task or TASKS[0]]),
         "The id of an installed model; the help tells what each one finds. 'Manage models' brings others.",
     )
 

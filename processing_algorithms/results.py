@@ -110,6 +110,8 @@ class Results:
     def load_file(self, path: str, name: str, title: str, look: Look) -> None:
         """Have QGIS load a file that the runner wrote into a folder, under a title and with a style.
 
+        Within a model it is not loaded: what is in a folder cannot be one of a model's results.
+
         Args:
             path: of the file.
             name: of the output that it is.
@@ -117,7 +119,8 @@ class Results:
             look: how the layer is drawn.
         """
         keep_style(path, look)
-        if self._context.project() is not None:
+        in_a_model = self._context.expressionContext().hasVariable("model_name")
+        if self._context.project() is not None and not in_a_model:
             details = QgsProcessingContext.LayerDetails(title, self._context.project(), name)
             self._context.addLayerToLoadOnCompletion(path, details)
             self._context.layerToLoadOnCompletionDetails(path).setPostProcessor(Styler(look))

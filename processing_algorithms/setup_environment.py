@@ -14,7 +14,7 @@ from qgis.core import (
 
 from ..lwganet_qgis import settings
 from ..lwganet_qgis.environment_setup import Setup, SetupCancelled
-from ..lwganet_qgis.follow import end_runner
+from ..lwganet_qgis.follow import without_runner
 from ..lwganet_qgis.runner_environment import EnvironmentProblem, is_outdated, runner_python
 from ..model_runner.contract.errors import RunnerError
 from .algorithm import Algorithm
@@ -40,7 +40,8 @@ class SetupEnvironment(Algorithm):
         self.addParameter(
             explained(
                 QgsProcessingParameterBoolean("REPAIR", "Create it anew even if it works", defaultValue=False),
-                "Otherwise an environment that works is only checked. The old one serves until the new one is ready.",
+                "Otherwise an environment that works is only checked. The old one goes when the new one is ready; "
+                "other algorithms wait meanwhile.",
             )
         )
         self.addParameter(
@@ -72,8 +73,8 @@ class SetupEnvironment(Algorithm):
                 feedback.pushInfo(f"The model runner uses {python}.")
                 setup.diagnose(python)
             else:
-                end_runner()
-                python = setup.create(values.choice("PYTORCH"), values.text("PYTHON"))
+                with without_runner():
+                    python = setup.create(values.choice("PYTORCH"), values.text("PYTHON"))
         except SetupCancelled as error:
             raise QgsProcessingException("Cancelled.") from error
         except RunnerError as error:

@@ -249,6 +249,20 @@ def polygon_layer(qgis):
 
 
 @pytest.fixture
+def objects(tmp_path):
+    """The path of a layer whose fields ``o`` and ``list`` hold objects, and ``kind`` a text."""
+    triangle = [[15.0, 41.54], [15.0002, 41.54], [15.0002, 41.56], [15.0, 41.54]]
+    feature = {
+        "type": "Feature",
+        "properties": {"o": {"a": 1}, "list": ["x", 2], "kind": "ship"},
+        "geometry": {"type": "Polygon", "coordinates": [triangle]},
+    }
+    path = tmp_path / "objects.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
 def drawn(qgis):
     """How QGIS draws a file: a list of what the legend says, with the colour of each entry."""
     from qgis.core import QgsRasterLayer, QgsVectorLayer

@@ -136,10 +136,13 @@ def work(run):
                 "pid": os.getpid(),
                 "mask_bytes": mask and os.path.getsize(mask),
                 "mask_crs": mask and crs_of(mask),
+                "mask_count": mask and count_of(mask),
+                "mask_fields": mask and fields_of(mask),
                 "zones_fields": zones and fields_of(zones),
                 "labels_count": labels and count_of(labels),
                 "labels_fields": labels and fields_of(labels),
                 "area_crs": area and crs_of(area),
+                "area_fields": area and fields_of(area),
                 "reference_fields": reference and reference.endswith(".gpkg") and fields_of(reference),
             }
             lines.write(json.dumps({**run.request, **facts}) + "\n")

@@ -116,6 +116,29 @@ def test_every_switch_that_the_runner_names_has_a_label_in_a_form():
     assert {each for each in switches if all(form.reword(each) == each for form in forms)} == set()
 
 
+@pytest.mark.usefixtures("qgis", "all_models")
+@pytest.mark.parametrize(
+    ("name", "parameter", "default"),
+    [
+        ("detectobjects", "DEVICE", "cuda:1"),
+        ("evaluatemodel", "MODEL", "detect-ucm-l0"),
+        ("finetunemodel", "INIT", "auto"),
+    ],
+)
+def test_a_form_begins_with_the_default_and_falls_back_to_it(name, parameter, default, monkeypatch):
+    from lwganet_qgis.lwganet_qgis import settings
+    from qgis.core import QgsProcessingContext
+    from qgis.gui import QgsGui, QgsProcessingGui
+
+    monkeypatch.setattr(settings, "default_device", lambda: "cuda:1")
+    algorithm, registry = algorithm_named(name), QgsGui.processingGuiRegistry()
+    definition = algorithm.parameterDefinition(parameter)
+    wrapper = registry.createParameterWidgetWrapper(definition, QgsProcessingGui.WidgetType.Standard)
+    widget = wrapper.createWrappedWidget(QgsProcessingContext())
+    assert wrapper.parameterValue() == default
+    assert widget.itemText(0) == default  # what QGIS shows of a text that it does not know
+
+
 @pytest.mark.usefixtures("qgis", "models")
 def test_the_help_names_the_installed_models_and_their_classes():
     text = algorithm_named("detectobjects").shortHelpString()
@@ -144,6 +167,28 @@ def test_models_are_changed_by_the_runner(parameters, request_, fake_runner):
 
 
 @pytest.mark.usefixtures("qgis", "models")
+@pytest.mark.parametrize("file", ["card.json", "model.safetensors"])
+def test_a_model_is_imported_with_its_folder(file, fake_runner, tmp_path):
+    (tmp_path / "ships").mkdir()
+    (tmp_path / "ships" / file).touch()
+    run("managemodels", ACTION="import", FILE=str(tmp_path / "ships" / file))
+    assert fake_runner.requests[0]["file"] == str(tmp_path / "ships")
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_what_can_be_downloaded_is_named():
+    import processing
+    from qgis.core import QgsProcessingFeedback
+
+    names, feedback = "detect-dota10-l2, detect-dota15-l2", QgsProcessingFeedback()
+    processing.run("lwganet:managemodels", {}, feedback=feedback)
+    assert f"What can be downloaded: {names}" in feedback.textLog()
+    assert f"The action download needs MODEL; what can be downloaded: {names}." in failure(
+        "managemodels", ACTION="download"
+    )
+
+
+@pytest.mark.usefixtures("qgis", "models")
 def test_changing_models_without_an_environment_names_the_algorithm_that_creates_it(monkeypatch):
     monkeypatch.delenv("LWGANET_RUNNER_PYTHON", raising=False)
     assert "'Set up the environment' (lwganet:setupenvironment)" in failure("managemodels", ACTION="remove", MODEL="a")
@@ -151,5 +196,28 @@ def test_changing_models_without_an_environment_names_the_algorithm_that_creates
 
 @pytest.mark.usefixtures("qgis", "models")
 def test_an_action_without_what_it_needs_is_refused():
-    assert "The action download needs MODEL." in failure("managemodels", ACTION="download")
+    assert "The action remove needs MODEL." in failure("managemodels", ACTION="remove")
     assert "The action import needs FILE." in failure("managemodels", ACTION="import")
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_the_environment_is_not_replaced_under_a_job(fake_runner, raster, monkeypatch):
+    import processing
+    from lwganet_qgis.lwganet_qgis.environment_setup import Setup
+    from qgis.core import QgsProcessingFeedback
+
+    made, refused = [], []
+    monkeypatch.setattr(Setup, "create", lambda self, pytorch, base_python: made.append(pytorch) or fake_runner.program)
+
+    class SetsUpMeanwhile(QgsProcessingFeedback):
+        def setProgressText(self, text):
+            refused.append(failure("setupenvironment", REPAIR=True))
+
+    parameters = {"INPUT": raster, "OUTPUT": "memory:"}
+    results = processing.run("lwganet:detectobjects", parameters, feedback=SetsUpMeanwhile())
+    assert results["COUNT"] == 2
+    assert "is still running in this QGIS; wait for it or cancel it" in refused[0]
+    assert made == []
+    assert run("setupenvironment", REPAIR=True) == {"RUNNER_PYTHON": str(fake_runner.program)}
+    processing.run("lwganet:detectobjects", parameters)
+    assert len({request["pid"] for request in fake_runner.requests}) == 2

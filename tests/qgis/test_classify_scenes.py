@@ -37,6 +37,11 @@ def test_fields_of_zones_may_have_any_names(scenes, fake_runner, polygon_layer):
     assert fake_runner.requests[0]["zones_fields"] == ["name", "NAME_2", "Name_2_2", "geom"]
 
 
+def test_fields_of_zones_that_hold_objects_become_text(scenes, fake_runner, objects):
+    scenes(ZONES=objects)
+    assert fake_runner.requests[0]["zones_fields"] == ["o", "list", "kind"]
+
+
 def test_zones_without_features_are_refused(scenes, polygon_layer):
     assert "The zones layer 'fields' holds no polygons; draw" in scenes.failure(ZONES=polygon_layer("EPSG:32633"))
 

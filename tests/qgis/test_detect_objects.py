@@ -92,8 +92,19 @@ def test_an_extent_in_a_reference_system_of_the_users_brings_its_definition(rast
     assert QgsCoordinateReferenceSystem.fromWkt(sent).toProj() == crs.toProj()
 
 
-def test_an_extent_without_reference_system_is_in_the_rasters(raster, fake_runner):
-    run(INPUT=raster, EXTENT="500000,500020,4599990,4600000")
+def bare_extents():
+    from qgis.core import QgsProperty, QgsRectangle
+
+    text = "500000,500020,4599990,4600000"
+    return [text, f"{text} []", QgsRectangle(500000, 4599990, 500020, 4600000), QgsProperty.fromExpression(f"'{text}'")]
+
+
+@pytest.mark.parametrize("extent", bare_extents(), ids=["text", "brackets", "rectangle", "expression"])
+def test_an_extent_without_reference_system_is_in_the_rasters(raster, fake_runner, project, extent):
+    from qgis.core import QgsCoordinateReferenceSystem
+
+    project.setCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    run(INPUT=raster, EXTENT=extent)
     source = fake_runner.requests[0]["source"]
     assert source["extent"] == [500000, 4599990, 500020, 4600000]
     assert source["extent_crs"] is None
@@ -124,10 +135,50 @@ def test_a_mask_in_memory_becomes_a_file(raster, fake_runner, polygon_layer):
     assert request["mask_bytes"] > 0
 
 
+def test_the_file_of_a_mask_has_a_name_that_the_runner_can_read(raster, fake_runner, polygon_layer):
+    mask = polygon_layer("EPSG:32633", "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))")
+    mask.setName("fields; new!")
+    run(INPUT=raster, MASK=mask)
+    assert Path(fake_runner.requests[0]["source"]["mask"]).name == "fields_ new_.gpkg"
+
+
+def test_the_fields_of_a_mask_stay_behind(raster, fake_runner, objects):
+    run(INPUT=raster, MASK=objects)
+    assert fake_runner.requests[0]["mask_fields"] == []
+    assert fake_runner.requests[0]["mask_count"] == 1
+
+
+def test_of_a_mask_only_what_is_near_the_image_is_copied(raster, fake_runner, polygon_layer):
+    near, far = "15.0 41.54, 15.0001 41.54, 15.0001 41.56, 15.0 41.54", "16 41, 17 41, 17 42, 16 41"
+    run(INPUT=raster, MASK=polygon_layer("EPSG:4326", f"POLYGON(({near}))", f"POLYGON(({far}))"))
+    assert fake_runner.requests[0]["mask_count"] == 1
+    mask = polygon_layer("EPSG:4326", f"POLYGON(({far}))")
+    assert "The mask layer 'fields' holds no polygons on the image; draw some" in failure(INPUT=raster, MASK=mask)
+
+
+@pytest.mark.parametrize("parameter", ["MASK", "ZONES"])
+def test_copying_polygons_can_be_cancelled(scenes, fake_runner, polygon_layer, monkeypatch, parameter):
+    from lwganet_qgis.lwganet_qgis import layers
+    from qgis.core import QgsProcessingFeedback
+
+    copied, feedback, copy = [], QgsProcessingFeedback(), layers._copy
+
+    def copy_and_cancel(*arguments):
+        copied.append(arguments)
+        feedback.cancel()
+        return copy(*arguments)
+
+    monkeypatch.setattr(layers, "_copy", copy_and_cancel)
+    triangle = "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))"
+    layer = polygon_layer("EPSG:32633", *[triangle] * 9)
+    assert scenes.failure(feedback=feedback, **{parameter: layer}) == "Cancelled."
+    assert len(copied) == 1
+
+
 def test_of_a_mask_only_the_selected_polygons_count(raster, fake_runner, polygon_layer):
     from qgis.core import QgsProcessingFeatureSourceDefinition, QgsProject
 
-    mask = polygon_layer("EPSG:32633", "POLYGON((0 0, 1 0, 1 1, 0 0))")
+    mask = polygon_layer("EPSG:32633", "POLYGON((500000 4599990, 500010 4599990, 500010 4600000, 500000 4599990))")
     QgsProject.instance().addMapLayer(mask)
     nothing_selected = QgsProcessingFeatureSourceDefinition(mask.id(), selectedFeaturesOnly=True)
     assert "The mask layer 'fields' holds no polygons" in failure(INPUT=raster, MASK=nothing_selected)
@@ -278,6 +329,17 @@ def test_a_number_that_is_none_is_refused_and_not_taken_for_0(raster, fake_runne
     assert refusal(INPUT=raster, THRESHOLD=text) == (
         f"'Smallest score, 0 to 1' is {text}, which is no number; write it like this: 0.5."
     )
+
+
+@pytest.mark.parametrize("classes", [["ship", "plane"], ("ship ", "", "plane"), " ship,plane"])
+def test_classes_may_be_a_list(raster, fake_runner, classes):
+    run(INPUT=raster, CLASSES=classes)
+    assert fake_runner.requests[0]["classes"] == ["ship", "plane"]
+
+
+def test_a_list_is_not_taken_for_an_empty_text(raster, fake_runner):
+    assert refusal(INPUT=raster, DEVICE=["cpu"]) == "'Compute on' is ['cpu']; give a single text."
+    assert refusal(INPUT=raster, CLASSES={"ship": 1}) == "'Only these classes' is {'ship': 1}; give a single text."
 
 
 def test_a_number_may_be_a_text(raster, fake_runner):

@@ -44,7 +44,7 @@ def test_every_value_reaches_the_runner(evaluation, fake_runner, raster, later, 
         "compute": {"device": "cpu", "precision": "fp32", "batch_size": 2},
         "after_bands": [1, 2, 3], "match_colours": True, "flips": True, "nms_iou": 0.2,
         "tiling": {"tile_size": 512, "overlap": 64},
-        "reference_fields": ["fid", "kind"], "area_crs": "WGS 84",
+        "reference_fields": ["kind"], "area_crs": "WGS 84",
     }  # fmt: skip
     assert {name: request[name] for name in expected} == expected
 
@@ -82,6 +82,21 @@ def test_objects_of_images_that_lie_nowhere_are_not_loaded(evaluation, project, 
 
 def test_the_outcomes_of_many_images_stay_in_their_folder(evaluation, project, dataset):
     assert evaluation.loaded(MODEL="segment-demo-l0", DATA=dataset) == {}
+
+
+def test_within_a_model_nothing_is_loaded(evaluation, project, dataset):
+    import processing
+    from qgis.core import QgsProcessingModelAlgorithm, QgsProcessingModelChildAlgorithm
+    from qgis.core import QgsProcessingModelChildParameterSource as Source
+
+    child = QgsProcessingModelChildAlgorithm(evaluation.name)
+    child.setChildId("evaluate")
+    for name, value in {"MODEL": "detect-ucm-l0", "DATA": dataset, "DEVICE": "auto", "PRECISION": "auto"}.items():
+        child.addParameterSources(name, [Source.fromStaticValue(value)])
+    model = QgsProcessingModelAlgorithm("measure")
+    model.addChildAlgorithm(child)
+    processing.runAndLoadResults(model, {})
+    assert project.mapLayers() == {}
 
 
 def test_wrong_input_is_refused_early(evaluation, raster, later, reference, dataset):

@@ -94,6 +94,22 @@ def test_every_value_reaches_the_runner(training, fake_runner):
     assert {name: request[name] for name in expected} == expected
 
 
+def test_several_values_may_be_a_list(training, fake_runner):
+    training(INIT="none", SCALE=[0.5, 2], NETWORK_OPTIONS=["a=1", "b=2"], BANDS=[4, 3, 2])
+    request = fake_runner.requests[0]
+    assert request["scale"] == [0.5, 2]
+    assert request["network_options"] == ["a=1", "b=2"]
+    assert request["bands"] == [4, 3, 2]
+    assert "'big,2' are not numbers" in training.refusal(SCALE=["big", 2], OUTPUT="TEMPORARY_OUTPUT")
+
+
+def test_the_help_says_that_other_algorithms_wait(training):
+    from qgis.core import QgsApplication
+
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById(training.name)
+    assert "started in this QGIS wait for it" in algorithm.shortHelpString()
+
+
 def test_the_course_is_told(training):
     feedback = Listener()
     training(feedback)

@@ -259,3 +259,37 @@ def test_a_table_on_a_server_with_a_long_address_is_not_taken_for_a_file():
     layers.refuse_incomplete(table, 2)
     layers.copy_record_beside(table, "record.json")
     style_files.keep_style(table, None)
+
+
+def test_objects_in_fields_are_written_as_json(objects, tmp_path):
+    from lwganet_qgis.lwganet_qgis.layers import write_polygons
+    from qgis.core import (
+        QgsCoordinateTransformContext,
+        QgsProcessingContext,
+        QgsProcessingFeatureSource,
+        QgsProcessingFeedback,
+        QgsVectorLayer,
+    )
+
+    layer, context = QgsVectorLayer(objects), QgsProcessingContext()
+    source = QgsProcessingFeatureSource(layer, context)
+    transforms, feedback = QgsCoordinateTransformContext(), QgsProcessingFeedback()
+    path = write_polygons("zones", source, layer.crs(), tmp_path, transforms, feedback, fields=None)
+    (feature,) = QgsVectorLayer(path).getFeatures()
+    assert (feature["o"], feature["list"], feature["kind"]) == ('{"a":1}', '["x",2]', "ship")
+
+
+def test_the_surroundings_of_a_raster_hold_a_pole_within(tmp_path):
+    from lwganet_qgis.lwganet_qgis.raster_for_runner import RasterForRunner
+    from osgeo import gdal, osr
+    from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsPointXY
+
+    path, reference = str(tmp_path / "ice.tif"), osr.SpatialReference()
+    image = gdal.GetDriverByName("GTiff").Create(path, 30, 30)
+    image.SetGeoTransform((-1400, 100, 0, 1700, 0, -100))
+    reference.ImportFromEPSG(3413)
+    image.SetProjection(reference.ExportToWkt())
+    del image
+    degrees, transforms = QgsCoordinateReferenceSystem("EPSG:4326"), QgsCoordinateTransformContext()
+    surroundings = RasterForRunner(raster_layer(path)).surroundings_in(degrees, transforms)
+    assert surroundings.contains(QgsPointXY(0, 90))

@@ -107,6 +107,29 @@ def test_a_renewed_runner_without_work_ends(client_of):
     assert client_of.processes[0].poll() is not None
 
 
+def test_a_runner_at_work_is_not_taken_from_its_job(client_of):
+    client, told = client_of(), []
+
+    def take_away(message):
+        told.append(message)
+        with pytest.raises(RunnerError, match=r"still running in this QGIS; wait for it or cancel it"):
+            client.without_runner().__enter__()
+
+    client.run("remove-model", REQUEST, take_away, lambda: False)
+    assert [message.done for message in told if isinstance(message, Progress)] == list(range(20))
+
+
+def test_no_job_begins_while_there_shall_be_no_runner(client_of):
+    client = client_of()
+    run(client)
+    with client.without_runner():
+        assert client_of.processes[0].poll() is not None
+        with pytest.raises(JobCancelled):
+            run(client, is_cancelled=lambda: True)
+    run(client)
+    assert len(client_of.processes) == 2
+
+
 def test_a_runner_that_died_between_jobs_is_replaced(client_of):
     client = client_of()
     run(client)

@@ -200,7 +200,8 @@ def test_wrong_input_is_refused_early(segmentation, raster, tmp_path):
 
 
 def test_a_mask_without_features_is_refused(segmentation, polygon_layer):
-    assert "The mask layer 'fields' holds no polygons; draw" in segmentation.failure(MASK=polygon_layer("EPSG:32633"))
+    text = "The mask layer 'fields' holds no polygons on the image; draw some"
+    assert text in segmentation.failure(MASK=polygon_layer("EPSG:32633"))
 
 
 def test_a_cancelled_run_leaves_nothing(segmentation, fake_runner, tmp_path, temporary_files):

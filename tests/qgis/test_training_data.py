@@ -48,7 +48,7 @@ def test_images_and_labels_are_enough(export, fake_runner, raster):
     assert shares == {"visible": 0.5, "empty": 1.0, "val": 0.15, "test": 0.15, "seed": 0}
     assert (request["background"], request["scenes"]) == ("background", "polygons")
     assert request["area"] is request["block"] is request["extent"] is None
-    assert request["labels_fields"] == ["fid", "kind"]
+    assert request["labels_fields"] == []
 
 
 def test_the_field_with_the_class_keeps_its_name_beside_namesakes(export, fake_runner, polygon_layer):
@@ -57,7 +57,18 @@ def test_the_field_with_the_class_keeps_its_name_beside_namesakes(export, fake_r
         fields="&field=kind:string(20)&field=Kind:string(20)",
     )  # fmt: skip
     export(LABELS=labels, CLASS_FIELD="Kind")
-    assert fake_runner.requests[0]["labels_fields"] == ["kind_2", "Kind"]
+    assert fake_runner.requests[0]["labels_fields"] == ["Kind"]
+
+
+def test_only_the_field_with_the_class_goes_along(export, fake_runner, objects):
+    export(LABELS=objects, CLASS_FIELD="kind", AREA=objects)
+    assert fake_runner.requests[0]["labels_fields"] == ["kind"]
+    assert fake_runner.requests[0]["area_fields"] == []
+
+
+def test_where_the_field_with_the_class_is_missing_the_runner_can_name_the_others(export, fake_runner, objects):
+    export(LABELS=objects, CLASS_FIELD="class")
+    assert fake_runner.requests[0]["labels_fields"] == ["o", "list", "kind"]
 
 
 def test_every_value_reaches_the_runner(export, fake_runner, raster, later, polygon_layer):
