@@ -31,10 +31,14 @@ def check_data(request: FinetuneRequest, report: Report) -> Finished:
     outputs = {}
     if request.output:
         path = Path(request.output) / CHECK_FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"The output folder {request.output} cannot be made: {error.strerror}.") from error
         with atomic(path) as unfinished:
             facts = {"task": request.task, "data": str(Path(request.data).resolve()), **found.plain()}
-            unfinished.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+            unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")  # names need not be UTF-8
         outputs["check"] = str(path)
     if request.check or found.errors or found.doubts:
         _tell(found, report, outputs.get("check"))

@@ -19,11 +19,12 @@ from model_runner.errors import InputError
 from model_runner.features import write_vector
 from model_runner.raster.georeference import native_grid
 from model_runner.raster.handles import reading
+from model_runner.raster.stretch import Stretch
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.report import Report
 from model_runner.rotated_boxes.geometry import corners
-from model_runner.training.datasets.images import opened
+from model_runner.training.datasets.images import Pixels, opened
 from model_runner.training.datasets.layouts import dataset_splits, find_task
 from model_runner.training.datasets.maps import (
     IGNORED,
@@ -37,6 +38,7 @@ from model_runner.training.datasets.scenes import SceneDataset, find_scene_class
 from model_runner.training.datasets.splits import SPLITS
 
 WGS84 = pyproj.CRS.from_epsg(4326)
+UNSEEN = Pixels((1,), 1, Stretch((0.0,), (1.0,)))  # images may have any: they stay unread
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,12 @@ def _read_objects(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage
 def _read_masks(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage]]:
     """Images with the class of each pixel."""
     names = tuple(find_mask_classes(folder))
-    yield from _read_maps(open_masks(folder, split, names), names, IGNORED)
+    yield from _read_maps(open_masks(folder, split, names, UNSEEN), names, IGNORED)
 
 
 def _read_changes(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage]]:
     """Pairs of images with what changed; the earlier image stands for both."""
-    yield from _read_maps(open_pairs(folder, split), ("unchanged", "changed"), 0)
+    yield from _read_maps(open_pairs(folder, split, UNSEEN), ("unchanged", "changed"), 0)
 
 
 def _read_maps(samples: MapDataset, names: tuple[str, ...], left_out: int) -> Iterator[tuple[int, LabelledImage]]:
@@ -136,7 +138,7 @@ def _read_maps(samples: MapDataset, names: tuple[str, ...], left_out: int) -> It
 def _read_scenes(folder: Path, split: str) -> Iterator[tuple[int, LabelledImage]]:
     """Images that show a scene each."""
     names = find_scene_classes(folder)
-    samples = SceneDataset(folder, split, names)
+    samples = SceneDataset(folder, split, names, UNSEEN)
     for path, label in zip(samples.paths, samples.labels, strict=True):
         with reading(str(path)), opened(path) as raster:
             whole = shapely.box(0, 0, raster.width, raster.height)

@@ -160,6 +160,8 @@ def _tell(warnings: Sequence[str], warn: Callable[[str], None]) -> None:
 
 
 def _names(paths: Sequence[str]) -> list[str]:
-    """The rasters' names without suffix and blanks, with their number where two are alike."""
+    """The rasters' names without suffix and blanks, with their numbers if two are alike, on any system."""
     stems = ["_".join(Path(path).stem.split()) or "raster" for path in paths]
-    return [stem if stems.count(stem) == 1 else f"{stem}-{number}" for number, stem in enumerate(stems, 1)]
+    if len({stem.casefold() for stem in stems}) == len(stems):
+        return stems
+    return [f"{stem}-{number}" for number, stem in enumerate(stems, 1)]

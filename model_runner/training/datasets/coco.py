@@ -62,6 +62,8 @@ def read_coco(folder: Path, split: str, tell: Tell) -> list[LabelledImage]:
     """
     path = _annotation_file(folder, split)
     content = _load(path)
+    if not content["images"]:
+        raise InputError(f"{path} lists no images.")
     for key in ("images", "categories"):
         _tell_shared_ids(path, key, content[key], tell)
     categories = {

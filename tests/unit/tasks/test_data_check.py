@@ -2,7 +2,9 @@
 """A dataset is checked before training, and by itself."""
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,22 @@ def test_the_exit_status_and_the_list_are_for_scripts_too(data, capsys):
     told = capsys.readouterr().err
     assert all(str(Path("river", f"{number}.png")) in told for number in range(2))
     assert "listed above; nothing was trained" in told.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_made_is_told(data, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"The output folder .*model cannot be made: "):
+        finetune(FinetuneRequest("classify", str(data), str(tmp_path / "file" / "model"), check=True), Report())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+def test_names_that_are_not_utf_8_are_told_too(data, tmp_path):
+    strange = data / "train" / "river" / os.fsdecode(b"ro\xf6f.png")
+    strange.write_bytes(b"junk")
+    with pytest.raises(InputError, match=r"nothing was trained|cannot be read"):
+        finetune(FinetuneRequest("classify", str(data), str(tmp_path / "model"), check=True), Report())
+    told = json.loads((tmp_path / "model" / "check.json").read_text())
+    assert told["errors"][0]["found"][0]["file"] == str(strange)
 
 
 def test_training_needs_an_output_folder(data):

@@ -249,6 +249,21 @@ def test_a_second_image_of_the_ground_goes_to_the_same_splits(town, make_raster,
     assert any("far.tif, which is left out" in text for text in record["warnings"])
 
 
+def test_chips_of_rasters_of_one_name_do_not_meet(make_raster, layer, export, tmp_path):
+    pixels, drawn = np.random.default_rng(0).integers(1, 255, (3, SIZE, SIZE), dtype=np.uint8), rectangles()
+    names = ["a/town.tif", "b/Town.tif", "town-1.tif"]
+    paths = []
+    for number, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        paths.append(make_raster(name, pixels, transform=Affine(0.5, 0, 400_000 + 1000 * number, 0, -0.5, 5_800_000)))
+    places = [Affine(0.5, 0, 400_000 + 1000 * number, 0, -0.5, 5_800_000) for number in range(3)]
+    labels = geopandas.GeoSeries([each for place in places for each in on_ground(drawn, place)])
+    labels = layer([*labels], ["a"] * len(labels), transform=Affine.identity())
+    folder, record = export(*paths, task="detect", labels=labels)
+    assert len(list(folder.glob("*/images/*.tif"))) == finished_chips(record)
+    assert {path.name.casefold()[:7] for path in folder.glob("*/images/*.tif")} == {"town-1_", "town-2_", "town-1-"}
+
+
 def test_each_place_has_its_share_in_each_split(town, make_raster, layer, export):
     elsewhere = Affine(0.5, 0, 501_000, 0, -0.5, 5_800_000)
     village = make_raster("village.tif", np.full((3, SIZE, SIZE), 90, np.uint8), transform=elsewhere)
@@ -315,6 +330,20 @@ def test_labels_of_other_layouts_come_back_too(task, expected, town, layer, expo
     assert set(back["class_name"]) == expected
     area = back[back["class_name"] == "a"].area.sum()
     assert area == pytest.approx(sum(kind == "a" for kind in kinds) * 60 * 60 / 4, rel=0.01)
+
+
+def test_labels_come_back_of_images_of_any_depth(make_raster, layer, export, tmp_path):
+    deep = make_raster("deep.tif", np.full((4, SIZE, SIZE), 3000, np.uint16), photometric="MINISBLACK")
+    drawn = rectangles()
+    folder, _ = export(deep, task="segment", labels=layer(drawn, ["a"] * len(drawn)), overlap=0)
+    for path in folder.glob("*/images/*.tif"):
+        with rasterio.open(path) as chip:
+            profile = {**chip.profile, "dtype": "uint16", "count": 1, "photometric": "MINISBLACK"}
+        path.unlink()
+        with rasterio.open(path, "w", **profile) as chip:
+            chip.write(np.full((1, chip.height, chip.width), 3000, np.uint16))
+    finished = load_data(LoadDataRequest(str(folder), str(tmp_path / "back.gpkg")), Lines())
+    assert finished.numbers["count_a"] > 0
 
 
 def test_boxes_in_coco_are_shown_where_they_lie(make_raster, tmp_path):

@@ -162,6 +162,9 @@ def test_unusable_annotation_files_are_refused_in_one_line(tmp_path):
     write(tmp_path / "annotations" / "instances_train.json", names=("one.png", "one.png"))
     with refused("lists the image 'one.png' twice"):
         ObjectDataset(tmp_path, "train", CLASSES)
+    write(tmp_path / "annotations" / "instances_train.json", names=())
+    with refused("instances_train.json lists no images."):
+        ObjectDataset(tmp_path, "train", CLASSES)
     (tmp_path / "annotations" / "instances_train.json").write_text("[]")
     with refused("is no annotation file of COCO: it has no list of images"):
         ObjectDataset(tmp_path, "train", CLASSES)
