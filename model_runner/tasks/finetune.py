@@ -196,7 +196,7 @@ def _card_from_scratch(request: FinetuneRequest, facts: dict[str, str]) -> Model
         **_origin(request.backbone, folder.name),
         network=network,
         classes=_coloured(recipe.classes(folder), {}),
-        resolution=_resolution(request, recipe, paths, use["tile_size"]),
+        resolution=_resolution(request, recipe, paths, use.get("tile_size", ModelCard.tile_size)),
         network_options=_options(request.network_options),
     )
 
