@@ -197,7 +197,8 @@ class _Training:
             self._validate_if_due()
             if self._is_over():
                 break
-            self._save_if_due()
+            if time.monotonic() - self._last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
+                self._save()
             self._check_cancelled()
         return True
 
@@ -362,10 +363,6 @@ class _Training:
     def _write_log(self) -> None:
         if self._fabric.is_global_zero:
             checkpoints.save_log(self._job.output, self._course.rows)
-
-    def _save_if_due(self) -> None:
-        if time.monotonic() - self._last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
-            self._save()
 
     def _save(self) -> None:
         """Leave all that is needed to go on."""
