@@ -6,10 +6,9 @@ from functools import partial
 import geopandas
 import numpy as np
 import shapely
-from affine import Affine
-from rasterio.features import rasterize
 
 from model_runner.errors import InputError
+from model_runner.raster.placed_polygons import PlacedPolygons
 from model_runner.raster.polygon_files import in_system_of, near_the_grid, read_polygon_features
 from model_runner.raster.working_grid import WorkingGrid
 
@@ -31,14 +30,15 @@ class PolygonMask:
         polygons = shapely.transform(
             polygons, lambda points: np.stack(to_pixels @ (points[:, 0], points[:, 1]), axis=1)
         )
-        self._polygons = polygons[shapely.intersects(polygons, shapely.box(0, 0, grid.width, grid.height))]
-        self._index = shapely.STRtree(self._polygons)
-        if not len(self._polygons):
+        polygons = polygons[shapely.intersects(polygons, shapely.box(0, 0, grid.width, grid.height))]
+        self._inside = np.ones(len(polygons), np.uint8)
+        self._placed = PlacedPolygons(polygons, self._inside, np.arange(len(polygons)))
+        if not len(polygons):
             raise InputError("The polygons of the mask do not touch the part of the raster that is looked at.")
 
     def touches(self, x: float, y: float, width: float, height: float) -> bool:
         """Whether a polygon touches a window of the grid, in working pixels."""
-        return bool(len(self._near(x, y, width, height)))
+        return bool(len(self._placed.near(x, y, width, height)))
 
     def inside(
         self, x: float, y: float, width: float, height: float, shape: tuple[int, int] | None = None
@@ -55,17 +55,7 @@ class PolygonMask:
         Returns:
             (rows, columns) bool.
         """
-        shape = shape or (height, width)
-        near = shapely.clip_by_rect(self._near(x, y, width, height), x - 1, y - 1, x + width + 1, y + height + 1)
-        near = near[~shapely.is_empty(near)]
-        if not len(near):
-            return np.zeros(shape, dtype=bool)
-        pixels = Affine.translation(x, y) @ Affine.scale(width / shape[1], height / shape[0])
-        return rasterize(near, shape, transform=pixels, dtype=np.uint8).astype(bool)
-
-    def _near(self, x: float, y: float, width: float, height: float) -> np.ndarray:
-        """The polygons that touch a window."""
-        return self._polygons[self._index.query(shapely.box(x, y, x + width, y + height), predicate="intersects")]
+        return self._placed.burn((x, y, width, height), shape or (height, width), self._inside, 0).astype(bool)
 
 
 def _read_polygons(path: str, grid: WorkingGrid) -> np.ndarray:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Windows of a dataset: values, and which pixels have data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rasterio import DatasetReader
@@ -47,11 +47,12 @@ def read_valid(
 ) -> np.ndarray:
     """Which pixels (h, w) of a window have data by the file's masks; thinned out to ``shape`` if that is given."""
     shape = shape or (int(window.height), int(window.width))
-    if _is_all_valid(dataset, choice):
+    needed = _bands_needed(dataset, choice)
+    if _is_all_valid(dataset, choice, needed):
         return np.ones(shape, dtype=bool)
     numbers = sorted(set(choice.numbers))
     masks = dataset.read_masks(numbers, window=window, out_shape=(len(numbers), *shape))
-    return masks.all(axis=0) if _is_told_by_each(dataset, choice) else masks.any(axis=0)
+    return needed(masks, axis=0)
 
 
 def has_valid(dataset: DatasetReader, choice: BandChoice, window: Window) -> bool:
@@ -59,7 +60,7 @@ def has_valid(dataset: DatasetReader, choice: BandChoice, window: Window) -> boo
 
     A glance at few of the pixels says yes most of the time; no is said after a look at all of them.
     """
-    if _is_all_valid(dataset, choice):
+    if _is_all_valid(dataset, choice, _bands_needed(dataset, choice)):
         return True
     glance = (min(GLANCE, int(window.height)), min(GLANCE, int(window.width)))
     if read_valid(dataset, choice, window, glance).any():
@@ -77,14 +78,17 @@ def split_window(window: Window, side: int) -> list[Window]:
     ]
 
 
-def _is_all_valid(dataset: DatasetReader, choice: BandChoice) -> bool:
-    everywhere = [MaskFlags.all_valid in dataset.mask_flag_enums[number - 1] for number in choice.numbers]
-    return all(everywhere) if _is_told_by_each(dataset, choice) else any(everywhere)
+def _is_all_valid(dataset: DatasetReader, choice: BandChoice, needed: Callable) -> bool:
+    return bool(needed([MaskFlags.all_valid in dataset.mask_flag_enums[number - 1] for number in choice.numbers]))
 
 
-def _is_told_by_each(dataset: DatasetReader, choice: BandChoice) -> bool:
-    """Whether bands have nodata values that are no colours: none of 8 bits, and not 0."""
-    return any(
+def _bands_needed(dataset: DatasetReader, choice: BandChoice) -> Callable:
+    """Which bands must have data for a pixel to have some: ``np.any`` or, by nodata values that are no colours, all.
+
+    Colours are those of 8 bits, and 0.
+    """
+    told_by_each = any(
         dataset.nodatavals[number - 1] not in (None, 0) and dataset.dtypes[number - 1] != "uint8"
         for number in choice.numbers
     )
+    return np.all if told_by_each else np.any

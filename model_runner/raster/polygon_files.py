@@ -40,11 +40,11 @@ def read_polygon_features(
     Raises:
         InputError: the file cannot be read or holds no polygon.
     """
-    columns = {} if with_fields else {"columns": []}
+    file, columns = _for_gdal(path), {} if with_fields else {"columns": []}
     try:
-        frame = geopandas.read_file(_for_gdal(path), where=where, fid_as_index=True, on_invalid="fix", **columns)
+        frame = geopandas.read_file(file, where=where, fid_as_index=True, on_invalid="fix", **columns)
         if with_fields:
-            frame = _with_exact_numbers(frame, _for_gdal(path))
+            frame = _with_exact_numbers(frame, file)
     except (DataSourceError, DataLayerError, OSError, ValueError) as error:
         said = one_line(error).split("; It might help")[0]  # to name a driver, which users cannot
         raise InputError(f"The {what} {path} cannot be read: {said}") from error

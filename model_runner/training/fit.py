@@ -127,9 +127,9 @@ def _checkpoint_to_resume(request: FinetuneRequest, card: ModelCard, report: Rep
                 f"The images or labels in {request.data} are not those with which the training in {output} began; "
                 "bring the dataset back to what it was, or begin anew in another folder."
             )
-        if checkpoint["course"]["best_epoch"] and checkpoints.load_checkpoint(output, checkpoints.BEST) is None:
-            path = output / checkpoints.FOLDER / checkpoints.BEST
-            raise InputError(f"The checkpoint {path}, of the best weights so far, is missing; begin anew.")
+        best = output / checkpoints.FOLDER / checkpoints.BEST
+        if checkpoint["course"]["best_epoch"] and not best.is_file():
+            raise InputError(f"The checkpoint {best}, of the best weights so far, is missing; begin anew.")
         report.log("info", f"Going on after step {checkpoint['course']['step']}.")
     elif checkpoints.has_begun(output):
         report.log("info", "The training had not come to a checkpoint; beginning anew.")

@@ -71,7 +71,7 @@ def read_coco(folder: Path, split: str, tell: Tell) -> list[LabelledImage]:
     }
     found = _find_images(folder, split, path, content["images"], tell)
     objects: dict[int | str, list[LabelledObject]] = {key: [] for key in found}
-    listed = [each["id"] for each in content["images"] if _is_id(each.get("id"))]
+    listed = {each["id"] for each in content["images"] if _is_id(each.get("id"))}
     for number, annotation in enumerate(content["annotations"], 1):
         place = f"{path}, annotation {annotation.get('id', f'number {number}')}"
         if not _is_id(annotation.get("image_id")) or annotation["image_id"] not in listed:
