@@ -33,6 +33,7 @@ from qgis.PyQt.QtCore import QMetaType
 
 from ..model_runner.contract.errors import InputError
 from ..model_runner.contract.folders import data_folder
+from ..model_runner.contract.run_record import output_in, record_beside
 from .qgis_versions import text_field
 
 FEATURES_AT_ONCE = 5000
@@ -225,7 +226,7 @@ def refuse_incomplete(destination: str, features: int) -> None:
         InputError: it does.
     """
     path, _ = place_of(destination)
-    if not os.path.isfile(path):
+    if not features or not os.path.isfile(path):  # some formats are no valid layers without any
         return
     written = QgsVectorLayer(destination, path.stem, "ogr")
     if not written.isValid() or 0 <= written.featureCount() < features:
@@ -233,10 +234,10 @@ def refuse_incomplete(destination: str, features: int) -> None:
 
 
 def copy_record_beside(destination: str, record: str) -> None:
-    """Keep the run record of a result that is a file, as ``NAME.run.json`` or ``NAME.TABLE.run.json`` beside it."""
+    """Keep the run record of a result that is a file beside it, NAME or NAME.TABLE; see ``record_beside``."""
     path, table = place_of(destination)
     if os.path.isfile(path):
         name = path.stem if table is None else f"{path.stem}.{NOT_IN_FILE_NAMES.sub('_', table)}"
-        beside = path.with_name(f"{name}.run.json")
+        beside = record_beside(path.with_name(name), output_in(Path(record)))
         if not (beside.exists() and beside.samefile(record)):  # a raster and its polygons may be named alike
             shutil.copyfile(record, beside)

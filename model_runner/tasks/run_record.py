@@ -14,6 +14,7 @@ from uuid import uuid4
 from model_runner.contract.folders import plugin_version
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
+from model_runner.contract.run_record import record_beside
 from model_runner.inference.computing import Computer
 from model_runner.inference.engine import Throughput
 from model_runner.raster.writer import atomic
@@ -40,7 +41,7 @@ class Run:
         numbers: Mapping[str, Any],
         **facts: Any,
     ) -> Finished:
-        """Write ``NAME.run.json`` beside the request's output ``NAME.…`` and return what the task answers.
+        """Write the record beside the request's output, see ``record_beside``, and return what the task answers.
 
         Args:
             request: the request dataclass.
@@ -52,7 +53,7 @@ class Run:
             facts: what else the run found out: the raster, the stretch, checks.
         """
         numbers = {**numbers, "seconds": round(time.perf_counter() - self._began, 3)}
-        path = Path(request.output).with_suffix(".run.json")
+        path = record_beside(Path(request.output).with_suffix(""), request.output)
         record = {
             "run_id": self.id,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
