@@ -2,11 +2,11 @@
 """Boxes, regions and scenes in pixels become polygons on the ground, with what an analyst wants to know of them."""
 
 import os
-import re
 import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 
 import geopandas
 import numpy as np
@@ -15,14 +15,14 @@ import pyogrio
 import pyproj
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj.exceptions import ProjError
 
 from model_runner.errors import InputError, one_line
+from model_runner.raster.polygon_files import layer_name
 from model_runner.raster.working_grid import WorkingGrid
 
 GEOPACKAGE = {"driver": "GPKG", "dataset_options": {"VERSION": "1.3"}}  # the newest that QGIS 3.22 knows in full
 
-NOT_FIRST_IN_LAYERS = re.compile(r"^[\W_]+")
-TAKEN_BEGINNINGS = ("gpkg", "sqlite_", "rtree_")  # of names of tables that the format makes itself
 TAKEN_BY_GEOPACKAGES = ("fid", "geom")  # columns that the format makes itself
 
 # The corners of a box in its own frame, as multiples of its sides w and h, y down
@@ -167,7 +167,8 @@ def images_to_frame(
 ) -> geopandas.GeoDataFrame:
     """Images by name with their footprints, in the reference system that they share or else in WGS 84.
 
-    An image without reference system has no footprint; where no image has one, the frame has no geometry.
+    An image without a place on Earth, by a reference system, has no footprint; where no image has a reference system,
+    the frame has no geometry.
     """
     systems = {grid.crs.to_wkt(): grid.reference_system for grid in grids if grid.crs is not None}
     common = next(iter(systems.values())) if len(systems) == 1 else pyproj.CRS.from_epsg(4326)
@@ -175,7 +176,9 @@ def images_to_frame(
     for wkt, system in systems.items():
         members = [index for index, grid in enumerate(grids) if grid.crs is not None and grid.crs.to_wkt() == wkt]
         corners = [grids[index].outline for index in members]
-        polygons[members] = geopandas.GeoSeries(shapely.polygons(corners), crs=system).to_crs(common).to_numpy()
+        with suppress(ProjError):  # a local system has no place on Earth
+            footprints = geopandas.GeoSeries(shapely.polygons(corners), crs=system).to_crs(common).to_numpy()
+            polygons[members] = np.where(np.isfinite(shapely.bounds(footprints)).all(axis=1), footprints, None)
     frame = geopandas.GeoDataFrame({"image": list(names), **columns}, geometry=polygons, crs=common)
     return frame if systems else frame.drop(columns="geometry")
 
@@ -183,7 +186,7 @@ def images_to_frame(
 def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, name: str) -> None:
     """Write polygons as a layer of a new GeoPackage, also when there are none; a frame without geometry as a table.
 
-    The layer is called ``name``, without signs and beginnings that GeoPackages do not allow.
+    The layer is called ``name``, see ``layer_name``.
 
     It is made in a folder for temporary files: pyogrio takes some signs that names may have, "!" and ";", as its own.
 
@@ -195,15 +198,10 @@ def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, name: str) ->
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             plain = os.path.join(folder, "layer.gpkg")
-            pyogrio.write_dataframe(frame, plain, layer=_layer_name(name), **kind, **GEOPACKAGE)
+            pyogrio.write_dataframe(frame, plain, layer=layer_name(name), **kind, **GEOPACKAGE)
             shutil.move(plain, path)
     except (DataSourceError, DataLayerError, OSError) as error:
         raise InputError(f"{path} cannot be written: {one_line(error)}") from error
-
-
-def _layer_name(name: str) -> str:
-    name = NOT_FIRST_IN_LAYERS.sub("", name)
-    return f"layer_{name}" if not name or name.lower().startswith(TAKEN_BEGINNINGS) else name
 
 
 def write_table(path: str | os.PathLike, frame: pandas.DataFrame) -> None:

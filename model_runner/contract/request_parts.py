@@ -144,5 +144,5 @@ def refuse_shared_files(results: Sequence[Optional[str]], inputs: Sequence[Optio
 
 
 def _place(path: str) -> str:
-    """The one spelling of a path that is the same for all ways to write it, links resolved."""
-    return os.path.normcase(os.path.realpath(path))
+    """The one spelling that is the same for all ways to write a path, or a layer in its file; links are resolved."""
+    return os.path.normcase(os.path.realpath(path.partition("|layername=")[0]))

@@ -20,7 +20,6 @@ from model_runner.report import Report
 
 ROUNDING = 0.01  # share by which a resolution may miss the model's range
 FEWEST_PIXELS = 32  # along the shorter side of an averaged raster, in which a model makes something out
-MOST_OBLONG = 1.05  # longer over shorter side of a pixel that passes for a square
 
 
 @contextmanager
@@ -142,6 +141,7 @@ def automatic_resolution(
     with _opened(replace(request, mask=None), card, within=within) as source:
         across, down = source.grid.width, source.grid.height
         sides = source.grid.metres_along_axes_at(across / 2, down / 2)
+        oblong = source.grid.oblong_sides
     if sides is None:
         warn_of_unknown_scale(card, report)
         return None
@@ -158,7 +158,7 @@ def automatic_resolution(
         return known.best
     if known and not knows(known, metres):
         report.log("warning", f"{known_range(card)}; the raster has {metres:.3g} m: its results will hardly be right.")
-    if metres <= MOST_OBLONG * min(sides):
+    if oblong is None:
         return None
     report.log("info", f"The raster's pixels measure {sides[0]:.3g} x {sides[1]:.3g} m; they are made squares.")
     return metres

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which bands of a raster a model sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rasterio import DatasetReader
@@ -17,11 +17,13 @@ class BandChoice:
     """The bands to read, and what the user should know of the choice.
 
     ``palette`` (entries, 4) holds red, green, blue and opacity of the values of the only band where these are numbers
-    of colours; the band then becomes three.
+    of colours; the band then becomes three. ``alpha`` is the number of the band with the opacity, if there is one that
+    is not among those to read.
     """
 
     numbers: tuple[int, ...]
     palette: np.ndarray | None = None
+    alpha: int | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -42,6 +44,7 @@ def choose_bands(dataset: DatasetReader, wanted: tuple[int, ...], count: int) ->
     """
     _refuse_without_bands(dataset)
     choice = _chosen(dataset, wanted, count) if wanted else _default(dataset, count)
+    choice = replace(choice, alpha=_alpha_besides(dataset, choice.numbers))
     complex_bands = [number for number in choice.numbers if "complex" in dataset.dtypes[number - 1]]
     if complex_bands:
         raise InputError(
@@ -92,6 +95,11 @@ def _default(dataset: DatasetReader, count: int) -> BandChoice:
         f"The model wants {count} bands and {dataset.name} has {len(numbers)}, alpha not counted; choose another "
         f"raster or model, or name {count} bands, the same one several times if need be."
     )
+
+
+def _alpha_besides(dataset: DatasetReader, numbers: tuple[int, ...]) -> int | None:
+    meanings = zip(dataset.indexes, dataset.colorinterp, strict=True)
+    return next((each for each, meaning in meanings if meaning is ColorInterp.alpha and each not in numbers), None)
 
 
 def _palette(dataset: DatasetReader, number: int) -> np.ndarray | None:

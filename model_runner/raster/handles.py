@@ -9,6 +9,7 @@ from functools import cached_property
 
 import rasterio
 from rasterio import DatasetReader
+from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from model_runner.errors import UnreadableRaster, one_line
@@ -84,7 +85,13 @@ class Handles:
         Raises:
             UnreadableRaster: GDAL cannot open it.
         """
-        return self._mask_flags(overview) == self._mask_flags(None)
+        return not self._shadows_alpha and self._mask_flags(overview) == self._mask_flags(None)
+
+    @cached_property
+    def _shadows_alpha(self) -> bool:
+        """Whether there are an alpha band and a nodata value, which GDAL writes into overviews of the band for 0."""
+        with self.reading() as dataset:
+            return ColorInterp.alpha in dataset.colorinterp and any(each is not None for each in dataset.nodatavals)
 
     def _mask_flags(self, overview: int | None) -> list:
         """By band, asked once: a scene is placed often."""

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Windows of a dataset: values, and which pixels have data."""
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from rasterio import DatasetReader
 from rasterio.enums import MaskFlags
+from rasterio.errors import NodataShadowWarning
 from rasterio.windows import Window
 
 from model_runner.raster.bands import BandChoice
 
 GLANCE = 128  # side, in pixels, of the thinned-out mask that often suffices to see that there is data
 SEARCH = 2048  # side, in pixels, of the windows in which a mask is searched otherwise
+
+warnings.filterwarnings("ignore", category=NodataShadowWarning)  # that an alpha channel is left out, which is not so
 
 
 def read_pixels(dataset: DatasetReader, choice: BandChoice, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -51,8 +55,10 @@ def read_valid(
     if _is_all_valid(dataset, choice, needed):
         return np.ones(shape, dtype=bool)
     numbers = sorted(set(choice.numbers))
-    masks = dataset.read_masks(numbers, window=window, out_shape=(len(numbers), *shape))
-    return needed(masks, axis=0)
+    valid = needed(dataset.read_masks(numbers, window=window, out_shape=(len(numbers), *shape)), axis=0)
+    if _is_alpha_apart(dataset, choice):
+        valid &= dataset.read(choice.alpha, window=window, out_shape=shape) > 0
+    return valid
 
 
 def has_valid(dataset: DatasetReader, choice: BandChoice, window: Window) -> bool:
@@ -79,7 +85,15 @@ def split_window(window: Window, side: int) -> list[Window]:
 
 
 def _is_all_valid(dataset: DatasetReader, choice: BandChoice, needed: Callable) -> bool:
-    return bool(needed([MaskFlags.all_valid in dataset.mask_flag_enums[number - 1] for number in choice.numbers]))
+    by_band = [MaskFlags.all_valid in dataset.mask_flag_enums[number - 1] for number in choice.numbers]
+    return bool(needed(by_band)) and not _is_alpha_apart(dataset, choice)
+
+
+def _is_alpha_apart(dataset: DatasetReader, choice: BandChoice) -> bool:
+    """Whether there is an opacity that GDAL's masks leave out, as they do beside nodata values and but for RGBA."""
+    if choice.alpha is None:
+        return False
+    return not any(MaskFlags.alpha in dataset.mask_flag_enums[number - 1] for number in choice.numbers)
 
 
 def _bands_needed(dataset: DatasetReader, choice: BandChoice) -> Callable:

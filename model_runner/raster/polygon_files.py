@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Polygons that users bring: masks, zones and labels."""
 
+import os
 import re
 from collections.abc import Callable
 
@@ -17,7 +18,10 @@ from model_runner.raster.georeference import surroundings
 from model_runner.raster.working_grid import WorkingGrid
 
 SIGNS_OF_PYOGRIO = re.compile("[!;]")
+LAYER = "|layername="  # between the path of a file and the name of a layer in it
 NULLABLE = {"int16": "Int16", "int32": "Int32", "int64": "Int64", "bool": "boolean"}
+NOT_FIRST_IN_LAYERS = re.compile(r"^[\W_]+")
+TAKEN_BEGINNINGS = ("gpkg", "sqlite_", "rtree_")  # of names of tables that GeoPackages make themselves
 NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
 
@@ -31,20 +35,21 @@ def read_polygon_features(
     """The features of a vector file whose geometry is, or holds, a polygon.
 
     Args:
-        path: vector file that GDAL can open.
+        path: vector file that GDAL can open; of several layers, one is named as QGIS does: PATH|layername=NAME.
         what: how the file is called in errors, "mask" for example.
         with_fields: whether their attributes are wanted.
         where: which features are wanted, as in SQL; None wants all.
         warn: is told of features that are left out, and of a missing reference system.
 
     Raises:
-        InputError: the file cannot be read or holds no polygon.
+        InputError: the file cannot be read, holds no polygon, or several layers of which none is named.
     """
+    path, layer = _split(path, what)
     file, columns = _for_gdal(path), {} if with_fields else {"columns": []}
     try:
-        frame = geopandas.read_file(file, where=where, fid_as_index=True, on_invalid="fix", **columns)
+        frame = geopandas.read_file(file, layer=layer, where=where, fid_as_index=True, on_invalid="fix", **columns)
         if with_fields:
-            frame = _with_exact_numbers(frame, file)
+            frame = _with_exact_numbers(frame, file, layer)
     except (DataSourceError, DataLayerError, OSError, ValueError) as error:
         said = one_line(error).split("; It might help")[0]  # to name a driver, which users cannot
         raise InputError(f"The {what} {path} cannot be read: {said}") from error
@@ -59,6 +64,20 @@ def read_polygon_features(
     if frame.crs is None:
         warn(f"The {what} {path} has no reference system and is taken to be in that of the raster.")
     return frame.reset_index(drop=True)
+
+
+def layers_of(path: str | os.PathLike) -> list[str]:
+    """The names of the layers with geometry in a vector file; none if GDAL cannot open it."""
+    try:
+        return [name for name, kind in pyogrio.list_layers(_for_gdal(str(path))) if kind is not None]
+    except (DataSourceError, OSError):
+        return []
+
+
+def layer_name(name: str) -> str:
+    """A name as GeoPackages allow it for a layer, without some signs and beginnings."""
+    name = NOT_FIRST_IN_LAYERS.sub("", name)
+    return f"layer_{name}" if not name or name.lower().startswith(TAKEN_BEGINNINGS) else name
 
 
 def parts_of_polygons(frame: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
@@ -82,20 +101,34 @@ def name_without_blanks(name: str) -> str:
     return "-".join(name.split())
 
 
-def _with_exact_numbers(frame: pandas.DataFrame, path: str) -> pandas.DataFrame:
+def _split(path: str, what: str) -> tuple[str, str | None]:
+    """The path of a file and the name of the layer to read, None for the only one."""
+    file, named, layer = path.partition(LAYER)
+    if named:
+        return file, layer
+    layers = layers_of(path)
+    if len(layers) > 1:
+        raise InputError(
+            f"The {what} {path} holds the layers {', '.join(layers)}; name one of them: {path}{LAYER}{layers[0]}"
+        )
+    return path, layers[0] if layers else None
+
+
+def _with_exact_numbers(frame: pandas.DataFrame, path: str, layer: str | None) -> pandas.DataFrame:
     """Whole numbers and truth values, which are read as float64 where one is missing, as what they are.
 
     Args:
         frame: features of the file by their number in it.
         path: of the file.
+        layer: of the file.
     """
-    info = pyogrio.read_info(path)
+    info = pyogrio.read_info(path, layer=layer)
     exact = {}
     for name, kind in zip(info["fields"], info["dtypes"], strict=True):
         nullable = NULLABLE.get(kind)
         if nullable and name in frame.columns and frame[name].dtype.kind == "f":
             there = pyogrio.read_dataframe(
-                path, columns=[name], where=f'"{name}" IS NOT NULL', fid_as_index=True, read_geometry=False
+                path, layer=layer, columns=[name], where=f'"{name}" IS NOT NULL', fid_as_index=True, read_geometry=False
             )
             exact[name] = there[name].astype(nullable).reindex(frame.index)
     return frame.assign(**exact)

@@ -12,6 +12,7 @@ from affine import Affine
 from pyproj.exceptions import CRSError, ProjError
 from rasterio.crs import CRS
 
+MOST_OBLONG = 1.05  # longer over shorter side of a pixel that passes for a square
 LONGEST_SIDE = 64  # pixels, in which a polygon's sides are measured
 
 
@@ -88,6 +89,12 @@ class WorkingGrid:
         lengths, _ = self.measure_lines(starts, starts + np.eye(2))
         return float(lengths[0]), float(lengths[1])
 
+    @property
+    def oblong_sides(self) -> tuple[float, float] | None:
+        """True width and height, in metres, of the pixel in the middle if it is no square on the ground, else None."""
+        sides = self.metres_along_axes_at(self.width / 2, self.height / 2)
+        return None if sides is None or max(sides) <= MOST_OBLONG * min(sides) else sides
+
     def to_ground_points(self, points: np.ndarray) -> np.ndarray:
         """Ground coordinates (n, 2) of working pixels (n, 2)."""
         matrix = np.array([[self.to_ground.a, self.to_ground.b], [self.to_ground.d, self.to_ground.e]])
@@ -107,13 +114,14 @@ class WorkingGrid:
         if self.crs is None:
             return _planar_lines(np.asarray(starts) * (1, -1), np.asarray(ends) * (1, -1))
         starts, ends = self.to_ground_points(starts), self.to_ground_points(ends)
-        if self._earth is not None:
-            (longitude, latitude), (end_longitude, end_latitude) = self._earth.locate(starts), self._earth.locate(ends)
-            directions, _, lengths = self._earth.geod.inv(longitude, latitude, end_longitude, end_latitude)
-            if np.isfinite(lengths).all():
-                return lengths, directions
-        lengths, directions = _planar_lines(starts, ends)
-        return lengths * self._metres_per_unit, directions
+        planar, angles = _planar_lines(starts, ends)
+        planar *= self._metres_per_unit
+        if self._earth is None:
+            return planar, angles
+        (longitude, latitude), (end_longitude, end_latitude) = self._earth.locate(starts), self._earth.locate(ends)
+        directions, _, lengths = self._earth.geod.inv(longitude, latitude, end_longitude, end_latitude)
+        on_earth = np.isfinite(lengths)
+        return np.where(on_earth, lengths, planar), np.where(on_earth, directions, angles)
 
     def measure_areas(self, polygons: np.ndarray) -> np.ndarray:
         """Areas (n,) of polygons (n, corners, 2) in working pixels: square metres on the ellipsoid, or pixels."""
@@ -121,15 +129,15 @@ class WorkingGrid:
         if self.crs is None:
             return _planar_areas(polygons)
         ground = self.to_ground_points(polygons.reshape(-1, 2))
-        if self._earth is not None:
-            longitude, latitude = (each.reshape(polygons.shape[:2]) for each in self._earth.locate(ground))
-            areas = [
-                abs(self._earth.geod.polygon_area_perimeter(*corners)[0])
-                for corners in zip(longitude, latitude, strict=True)
-            ]
-            if np.isfinite(areas).all():
-                return np.array(areas, dtype=np.float64)
-        return _planar_areas(ground.reshape(polygons.shape)) * self._metres_per_unit**2
+        planar = _planar_areas(ground.reshape(polygons.shape)) * self._metres_per_unit**2
+        if self._earth is None:
+            return planar
+        longitude, latitude = (each.reshape(polygons.shape[:2]) for each in self._earth.locate(ground))
+        areas = [
+            abs(self._earth.geod.polygon_area_perimeter(*corners)[0])
+            for corners in zip(longitude, latitude, strict=True)
+        ]
+        return np.where(np.isfinite(areas), areas, planar)
 
     def measure_polygons(self, polygons: np.ndarray) -> np.ndarray:
         """Areas (n,) of shapely polygons in working pixels, less their holes, as ``measure_areas``.
@@ -140,12 +148,12 @@ class WorkingGrid:
             return shapely.area(polygons)
         ground = shapely.transform(shapely.segmentize(polygons, LONGEST_SIDE), self.to_ground_points)
         ground = shapely.orient_polygons(ground)  # here, as longitudes jump at the antimeridian
-        if self._earth is not None:
-            located = shapely.transform(ground, lambda points: np.stack(self._earth.locate(points), axis=1))
-            areas = [abs(self._earth.geod.geometry_area_perimeter(each)[0]) for each in located]
-            if np.isfinite(areas).all():
-                return np.array(areas, dtype=np.float64)
-        return shapely.area(ground) * self._metres_per_unit**2
+        planar = shapely.area(ground) * self._metres_per_unit**2
+        if self._earth is None:
+            return planar
+        located = shapely.transform(ground, lambda points: np.stack(self._earth.locate(points), axis=1))
+        areas = [abs(self._earth.geod.geometry_area_perimeter(each)[0]) for each in located]
+        return np.where(np.isfinite(areas), areas, planar)
 
     @cached_property
     def _earth(self) -> "_Earth | None":

@@ -9,8 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from model_runner.errors import InputError, RunnerError
+from model_runner.raster.polygon_files import layer_name, layers_of
 
 SIDECARS = ("-wal", "-shm", "-journal", ".aux.xml", ".ovr", ".msk")  # what SQLite and GDAL lay beside a file
+GEOPACKAGE = ".gpkg"
 KEPT_SIDECAR = ".aux.xml"  # in which GDAL keeps what a format has no place for
 
 
@@ -48,7 +50,7 @@ def refuse_unwritable(path: str | os.PathLike) -> None:
 
     Raises:
         InputError: the folder is missing or not writable, there is a folder of that name, or the file there cannot be
-            replaced.
+            replaced or holds layers of others.
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -57,6 +59,7 @@ def refuse_unwritable(path: str | os.PathLike) -> None:
         raise InputError(f"{target} cannot be written: it is a folder; name a file.")
     _refuse_unwritable_folder(target)
     _refuse_held(target)
+    _refuse_losing_layers(target)
 
 
 @contextmanager
@@ -133,6 +136,14 @@ def _refuse_held(target: Path) -> None:
         return
     except PermissionError as error:
         raise InputError(_held(target)) from error
+
+
+def _refuse_losing_layers(target: Path) -> None:
+    """Results replace a file as a whole: other layers in a GeoPackage would go with it."""
+    if target.suffix.lower() == GEOPACKAGE and target.is_file():
+        others = [name for name in layers_of(target) if name != layer_name(target.stem)]
+        if others:
+            raise InputError(f"{target} holds the layers {', '.join(others)}, which would be lost; name another file.")
 
 
 def _held(target: Path) -> str:

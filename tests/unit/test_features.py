@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from model_runner.errors import InputError
-from model_runner.features import detections_to_frame, write_vector
+from model_runner.features import detections_to_frame, images_to_frame, write_vector
 from model_runner.raster.working_grid import WorkingGrid
 
 NAMES = ("plane", "ship", "small-vehicle")
@@ -167,3 +167,12 @@ def test_a_file_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be written") as refusal:
         write_vector(tmp_path / "no" / "found.gpkg", frame_of([]), "found")
     assert "\n" not in str(refusal.value)
+
+
+def test_images_without_a_place_on_earth_have_no_footprint():
+    systems = [CRS.from_epsg(32633), CRS.from_wkt('LOCAL_CS["unnamed",UNIT["metre",1]]'), None]
+    grids = [WorkingGrid(10, 10, METRES, system) for system in systems]
+    frame = images_to_frame(["a", "b", "c"], grids, {"score": np.ones(3)})
+    assert frame.crs == "EPSG:4326"
+    assert frame.geometry.isna().tolist() == [False, True, True]
+    assert frame["image"].tolist() == ["a", "b", "c"]

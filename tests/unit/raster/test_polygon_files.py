@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import re
+
 import geopandas
 import numpy as np
 import pandas
@@ -103,3 +105,18 @@ def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path, suffix):
     kinds = pyogrio.read_info(tmp_path / "b.gpkg")
     assert dict(zip(kinds["fields"], kinds["dtypes"], strict=True)) == {"key": "int64", "year": "int32"}
     assert read_polygon_features(str(tmp_path / "b.gpkg"), "zones", with_fields=True)["key"].tolist()[0] == key
+
+
+def test_of_several_layers_one_must_be_named(tmp_path):
+    path = tmp_path / "project.gpkg"
+    for number, layer in enumerate(("roads", "study area")):
+        geopandas.GeoDataFrame({"n": [number]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32633).to_file(
+            path, layer=layer
+        )
+    told = f"The mask {path} holds the layers roads, study area; name one of them: {path}|layername=roads"
+    with pytest.raises(InputError, match=re.escape(told)):
+        read_polygon_features(str(path), "mask", with_fields=False)
+    frame = read_polygon_features(f"{path}|layername=study area", "mask", with_fields=True)
+    assert frame["n"].tolist() == [1]
+    with pytest.raises(InputError, match=re.escape(f"The mask {path} cannot be read:")):
+        read_polygon_features(f"{path}|layername=rivers", "mask", with_fields=False)

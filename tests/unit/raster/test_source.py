@@ -104,6 +104,32 @@ def test_an_alpha_band_hides_pixels_and_is_no_colour(make_raster):
     assert not found.pixels[:, :5].any()
 
 
+@pytest.mark.parametrize(
+    ("count", "dtype", "nodata"),
+    [(3, np.uint8, 0), (3, np.uint8, 255), (4, np.uint8, None), (5, np.uint16, None), (3, np.float32, None),
+     (3, np.int16, -999)],
+)  # fmt: skip
+def test_an_alpha_band_that_gdal_leaves_out_of_its_masks_hides_pixels(make_raster, count, dtype, nodata):
+    pixels, alpha = noise(count, 512, 512, dtype), np.full((512, 512), 200)
+    pixels[pixels == nodata] += 1
+    alpha[:, :192] = 0
+    pixels[:, :, :192] = 7
+    path = make_raster("a.tif", pixels, alpha=alpha, nodata=nodata, overviews=(2, 4))
+    for resolution, step in ((None, 1), (4, 8)):
+        found = read_whole(path, resolution=resolution)
+        np.testing.assert_array_equal(found.valid, alpha[::step, ::step] > 0)
+        assert not found.pixels[:, ~found.valid].any()
+    with open_source(path, band_count=3) as source:
+        left, right = plan_tiles(512, 512, 96, 0)[0], plan_tiles(512, 512, 512, 0)[0]
+        assert (source.has_data(left), source.has_data(right)) == (False, True)
+
+
+def test_an_opacity_that_is_chosen_as_a_band_hides_nothing(make_raster):
+    alpha = np.full((64, 64), 200)
+    alpha[:5] = 0
+    assert read_whole(make_raster("a.tif", noise(3, 64, 64, np.uint16), alpha=alpha), bands=(4, 2, 3)).valid.all()
+
+
 def test_the_mask_of_a_dataset_hides_pixels(make_raster):
     mask = np.full((64, 64), 255, np.uint8)
     mask[10:20] = 0

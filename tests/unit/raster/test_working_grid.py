@@ -3,6 +3,7 @@ from math import cos, pi, radians, sin, sqrt
 
 import numpy as np
 import pytest
+import shapely
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,3 +127,26 @@ def test_areas_across_the_date_line_and_around_the_equator_are_small():
     along_longitude, along_latitude = metres_per_degree(0)
     square = [[[40, 40], [60, 40], [60, 60], [40, 60]]]
     assert strip.measure_areas(square) == pytest.approx(4e-6 * along_longitude * along_latitude, rel=1e-5)
+
+
+def test_what_lies_off_the_earth_leaves_the_other_measures_alone():
+    disc = CRS.from_proj4("+proj=geos +h=35785831 +sweep=y")
+    full = WorkingGrid(512, 512, Affine(21_000, 0, -5_376_000, 0, -21_000, 5_376_000), disc)
+    starts = np.array([[256.0, 256], [100, 256], [2, 2]])
+    ends = starts + np.array([10, 0])
+    lengths, directions = full.measure_lines(starts, ends)
+    for number in range(3):
+        alone = full.measure_lines(starts[number, None], ends[number, None])
+        np.testing.assert_allclose((lengths[number], directions[number]), np.concatenate(alone))
+    assert lengths[2] == pytest.approx(210_000)  # in the plane
+    assert lengths[1] > 1.2 * lengths[0]  # nearer to the limb a pixel covers more ground
+    squares = np.array([[[x, y], [x + 9, y], [x + 9, y + 9], [x, y + 9]] for x, y in starts])
+    areas = full.measure_areas(squares)
+    np.testing.assert_allclose(areas, np.concatenate([full.measure_areas(each[None]) for each in squares]))
+    np.testing.assert_allclose(areas, full.measure_polygons(shapely.polygons(squares)), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("latitude", "sides"), [(0, None), (60, (55.8, 111.4))])
+def test_pixels_that_are_no_squares_on_the_ground_are_known(latitude, sides):
+    found = grid(4326, Affine(1e-3, 0, 10, 0, -1e-3, latitude + 0.05)).oblong_sides
+    assert found == (sides and pytest.approx(sides, rel=2e-3))

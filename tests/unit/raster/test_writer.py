@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import errno
 import os
+import re
 from pathlib import Path
 
+import geopandas
 import pytest
+import shapely
 
 from model_runner.errors import InputError
 from model_runner.raster.writer import SIDECARS, atomic, new_folder, refuse_unwritable
@@ -187,3 +190,19 @@ def test_what_came_into_a_folder_meanwhile_stays(tmp_path):
         write()
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "theirs"
+
+
+def test_layers_of_others_in_a_geopackage_are_not_lost(tmp_path):
+    path = tmp_path / "town.gpkg"
+    frame = geopandas.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=32633)
+    for layer in ("town", "parcels"):
+        frame.to_file(path, layer=layer)
+    message = re.escape(f"{path} holds the layers parcels, which would be lost; name another file.")
+    with pytest.raises(InputError, match=message), atomic(path):
+        pass
+    with pytest.raises(InputError, match=message):
+        refuse_unwritable(str(path))
+    frame.to_file(tmp_path / "roads.gpkg", layer="roads")
+    with atomic(tmp_path / "roads.gpkg") as unfinished:
+        unfinished.write_text("new")
+    assert (tmp_path / "roads.gpkg").read_text() == "new"
