@@ -177,8 +177,8 @@ class EvaluateRequest:
     where: Optional[str] = option("which features of the reference count, as in SQL", None)
     background: Optional[str] = option(
         "segment: class of what is nothing of interest, so that errors are false or missed; no polygon need cover it "
-        "(default: the one called background, else the only one that no polygon has; if there are several, pixels in "
-        "no polygon do not count)",
+        "(default: the one called background, or of two classes the one that no polygon has; otherwise pixels in no "
+        "polygon do not count)",
         None,
     )
     after: Optional[str] = option("change: the raster of the later date", None)

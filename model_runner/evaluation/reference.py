@@ -13,7 +13,7 @@ import rasterio
 from affine import Affine
 from rasterio import DatasetReader
 from rasterio.enums import Resampling
-from rasterio.warp import reproject
+from rasterio.vrt import WarpedVRT
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import EvaluateRequest
@@ -21,6 +21,7 @@ from model_runner.errors import InputError
 from model_runner.raster.handles import reading
 from model_runner.raster.placed_polygons import PlacedPolygons, place_polygons
 from model_runner.raster.polygon_files import (
+    LAYER,
     class_name,
     name_without_blanks,
     parts_of_polygons,
@@ -88,16 +89,18 @@ def open_reference_map(
         InputError: as ``read_labelled``; or the raster cannot be laid on the grid.
         UnreadableRaster: the raster cannot be read.
     """
-    if Path(request.reference).suffix.lower() in VECTORS:
+    if Path(request.reference.partition(LAYER)[0]).suffix.lower() in VECTORS:
         placed = read_labelled(request, card, grid, report).placed
         without = set(range(len(card.classes))) - set(placed.numbers.tolist())
         background = background_of(request, card)
-        if background is None and len(without) == 1:
+        if background is None and len(card.classes) == 2 and len(without) == 1:
             background = without.pop()
+        if background is not None:
+            report.log("info", f"What no polygon covers counts as {card.class_names[background]}.")
         yield PolygonReference(placed, background)
         return
     with reading(request.reference), rasterio.open(request.reference) as dataset:
-        yield RasterReference(dataset, request, card, grid)
+        yield RasterReference(dataset, request, card, grid, report)
 
 
 class PolygonReference:
@@ -124,19 +127,23 @@ class PolygonReference:
 class RasterReference:
     """A raster of class numbers, of which each pixel takes the nearest.
 
-    For change 0 is unchanged and any other value changed.
+    For change 0 is unchanged and any other value changed. A nodata value that is the background's number, as rasterised
+    layers have, counts as background: what nobody drew is no object.
 
     Args:
         dataset: the raster.
         request: names its path.
         card: of the model.
         grid: of the pixels.
+        report: is told of a nodata value that counts as background.
 
     Attributes:
         background: class number of what is no object; None if there is none.
     """
 
-    def __init__(self, dataset: DatasetReader, request: EvaluateRequest, card: ModelCard, grid: WorkingGrid) -> None:
+    def __init__(
+        self, dataset: DatasetReader, request: EvaluateRequest, card: ModelCard, grid: WorkingGrid, report: Report
+    ) -> None:
         self.background = background_of(request, card)
         self._dataset = dataset
         self._path = request.reference
@@ -146,6 +153,14 @@ class RasterReference:
             raise InputError(f"{request.reference} or {request.data} has no reference system; they cannot be compared.")
         if dataset.dtypes[0] not in ("uint8", "uint16", "int16", "int32", "uint32"):
             raise InputError(f"{request.reference} holds {dataset.dtypes[0]} values; class numbers are whole numbers.")
+        self._unlabelled = dataset.nodata
+        if self._unlabelled in range(len(card.classes)):
+            name = card.class_names[int(self._unlabelled)]
+            counts = self._unlabelled == self.background or len(card.classes) == 2
+            told = "count as such" if counts else "are left out; if they show it, unset the raster's nodata value"
+            report.log("warning", f"Pixels without data in {request.reference} have the number of {name} and {told}.")
+            if counts:
+                self._unlabelled = None
 
     def read(self, x: int, y: int, width: int, height: int) -> np.ndarray:
         """See ``ReferenceMap``.
@@ -153,18 +168,20 @@ class RasterReference:
         Raises:
             InputError: it holds a number that is no class.
         """
-        nodata = self._dataset.nodata
-        nothing = -1 if nodata is None else int(nodata)
-        values = np.full((height, width), nothing, np.int64)
-        reproject(
-            rasterio.band(self._dataset, 1),
-            values,
-            dst_transform=self._grid.to_ground @ Affine.translation(x, y),
-            dst_crs=self._grid.crs,
-            dst_nodata=nothing,
+        place = self._grid.to_ground @ Affine.translation(x, y)
+        size = {"width": width, "height": height}
+        with WarpedVRT(
+            self._dataset,
+            crs=self._grid.crs,
+            transform=place,
+            **size,
+            src_nodata=None,
+            add_alpha=True,
             resampling=Resampling.nearest,
-        )
-        labelled = values != nothing
+        ) as laid:
+            values, labelled = laid.read(1).astype(np.int64), laid.read(laid.count) > 0
+        if self._unlabelled is not None:
+            labelled &= values != self._unlabelled
         if self._card.task == "change":
             return np.where(labelled, values != 0, IGNORED).astype(np.uint8)
         labelled &= values != IGNORED

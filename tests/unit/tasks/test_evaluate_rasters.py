@@ -105,6 +105,63 @@ def test_classes_of_pixels_are_compared_with_polygons_and_with_a_raster(tmp_path
     assert one["confusion"]["water"] == {"water": 1800}
 
 
+def test_pixels_without_data_in_a_rasterised_layer_are_no_object(tmp_path, model):
+    before, after = write_raster(tmp_path / "before.tif", None), write_raster(tmp_path / "after.tif")
+    profile = {
+        "driver": "GTiff", "width": 100, "height": SIDE, "count": 1, "dtype": "uint8", "crs": CRS,
+        "transform": from_origin(LEFT, TOP, 1, 1),
+    }  # fmt: skip
+    drawn = np.zeros((SIDE, 100), np.uint8)  # the eastern half of the image lies beyond it
+    drawn[20:50, 30:90] = 1
+    for name, nodata in (("plain", None), ("rasterised", 0)):
+        with rasterio.open(tmp_path / f"{name}.tif", "w", nodata=nodata, **profile) as reference:
+            reference.write(drawn, 1)
+    tasks = (
+        ("segment", ("land", "water"), bright_is_second, {"data": after}),
+        (
+            "segment",
+            ("background", "water", "ice"),
+            lambda images: torch.cat((bright_is_second(images), -images[:, :1].abs() - 9), 1),
+            {"data": after},
+        ),
+        (
+            "change",
+            ("unchanged", "changed"),
+            lambda one, other: (other - one).abs().mean(1, keepdim=True) - 1,
+            {"data": before, "after": after},
+        ),
+    )
+    for number, (task, names, network, images) in enumerate(tasks):
+        model(task, names, network)
+        found = []
+        for name in ("plain", "rasterised"):
+            lines, output = Lines(), tmp_path / f"{name}{number}"
+            evaluate(
+                EvaluateRequest(
+                    task, output=str(output), model="known", reference=str(tmp_path / f"{name}.tif"), **images
+                ),
+                lines,
+            )
+            found.append(json.loads((output / "metrics.json").read_text())["confusion"])
+            assert any("count as such" in line for line in lines.lines) is (name == "rasterised")
+        assert found[0] == found[1]
+        assert found[0][names[0]] == {names[0]: SIDE * 100 - 2400, names[1]: 600}
+
+
+def test_ground_between_polygons_is_no_class_that_nobody_drew(tmp_path, model):
+    def sure(images):
+        bright = images.mean(1, keepdim=True)
+        return torch.cat((torch.zeros_like(bright), bright, -9 - bright.abs()), 1)
+
+    raster = write_raster(tmp_path / "image.tif")
+    drawn = write_layer(
+        tmp_path / "drawn.gpkg", [ground(30, 20, 90, 50), ground(120, 120, 160, 170)], kind=["forest", "field"]
+    )
+    model("segment", ("field", "forest", "water"), sure)
+    _, metrics = measured("segment", raster, drawn, tmp_path / "report", class_field="kind")
+    assert metrics["confusion"] == {"field": {"field": 2000}, "forest": {"forest": 1800}, "water": {}}
+
+
 def test_what_is_called_background_is_of_no_interest(tmp_path, model):
     model("segment", ("background", "water"), bright_is_second)
     raster = write_raster(tmp_path / "image.tif")
