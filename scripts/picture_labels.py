@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Draw a contact sheet of a dataset in DOTA's layout: every image with its boxes.
 
-.venv/bin/python scripts/picture_labels.py DATASET [DATASET …] --output sheet.jpg
+PYTHONPATH=. .venv/bin/python scripts/picture_labels.py DATASET [DATASET …] --output sheet.jpg
 """
 
 import argparse

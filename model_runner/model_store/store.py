@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model_runner.contract.folders import user_models_folder
@@ -27,6 +27,7 @@ from model_runner.contract.model_card import (
     read_card,
 )
 from model_runner.errors import ModelError, one_line
+from model_runner.model_store.weight_files import weights_of
 from model_runner.networks import build_network
 
 NAMED_FAULTS = 3
@@ -85,7 +86,7 @@ def open_network(card: ModelCard, weights: Path) -> nn.Module:
         content = weights.read_bytes()
         if card.weights_sha256 and hashlib.sha256(content).hexdigest() != card.weights_sha256:
             raise ModelError(f"The weights {weights} are not those of the card of model {card.id}; install it again.")
-        state_dict = load(content)
+        state_dict = weights_of(content)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"The weights {weights} of model {card.id} cannot be read: {one_line(error)}") from error
     network = network_of(card)
