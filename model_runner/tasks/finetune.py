@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model_runner.contract.finetune_request import CHECK_FILE, REPORT_FILE, SCRATCH
@@ -38,6 +37,7 @@ from model_runner.model_store.store import (
     remove_model,
     save_model,
 )
+from model_runner.model_store.weight_files import read_weights
 from model_runner.report import Report
 from model_runner.tasks.data_check import check_data
 from model_runner.tasks.training_report import fingerprint, write_training_report
@@ -79,10 +79,16 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
     check_data(request, report)
     seed_everything(request.seed)
     card, network, from_model = _starting_point(request, model_id, checkpoint, report)
+    if card.resolution is None and checkpoint is None:
+        report.log(
+            "warning",
+            "The images have no georeference: the model will not know at which ground resolution it works. Name "
+            "--resolution if you know theirs.",
+        )
     try:
         fitted = fit(network, card, request, from_model, report)
     except (Cancelled, KeyboardInterrupt):
-        _keep_best_so_far(card, request, report)
+        card = _keep_best_so_far(card, request, report)
         write_training_report(request, card, began, report)
         raise
     card, installed = _deliver(card, fitted, request, report)
@@ -122,17 +128,19 @@ def _is_of_this_training(model_id: str, output: Path) -> bool:
     )
 
 
-def _keep_best_so_far(card: ModelCard, request: FinetuneRequest, report: Report) -> None:
+def _keep_best_so_far(card: ModelCard, request: FinetuneRequest, report: Report) -> ModelCard:
+    """Deliver the best model so far, if there is one, and return its card."""
     best = best_so_far(Path(request.output))
     if best is None:
         report.log("info", "Cancelled before the first validation: there is no model yet. Go on with --resume.")
-        return
+        return card
     card, _ = _deliver(card, best, request, report)
     name, figure = next(iter(best.metrics.items()))
     report.log(
         "info",
         f"The best model so far, of epoch {best.epoch} ({name} {figure:.3f}), is {card.id}. Go on with --resume.",
     )
+    return card
 
 
 def _deliver(card: ModelCard, fitted: Fitted, request: FinetuneRequest, report: Report) -> tuple[ModelCard, Path]:
@@ -224,7 +232,7 @@ def _card_of_successor(request: FinetuneRequest, facts: dict[str, str], first: M
         **use,
         classes=_coloured(recipe.classes(folder), {each.name: each.colour for each in first.classes}),
         network_options={**first.network_options, **_options(request.network_options)},
-        resolution=_resolution(request, recipe, paths, use.get("tile_size", first.tile_size)) or first.resolution,
+        resolution=_resolution(request, recipe, paths, use.get("tile_size", first.tile_size)),
         description="",
         limits="",
         metrics={},
@@ -326,7 +334,7 @@ def _tensors_of(source: str) -> tuple[dict[str, Tensor], str]:
         )
     try:
         if path.suffix == ".safetensors":
-            return load_file(path), path.name
+            return read_weights(path), path.name
     except Exception as error:
         raise InputError(f"The backbone weights {path} cannot be read: {error}.") from error
     return tensors_of_checkpoint(read_checkpoint(path), path), path.name

@@ -100,7 +100,7 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
     explained: tuple[str, ...] = (object_legend(),) if card.task == "detect" else ()
     if card.task in ("segment", "change"):
         explained = map_legends(card, card.background)
-    ending = "" if card.metrics else " It was stopped before its end."
+    ending = "" if last and last["course"]["finished"] else " It was stopped before its end."
     told = {
         "model": card.id,
         "network": card.network,

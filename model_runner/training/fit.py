@@ -2,6 +2,7 @@
 """From a dataset and a recipe to trained weights."""
 
 import logging
+import math
 import warnings
 from contextlib import suppress
 from functools import partial
@@ -87,6 +88,12 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
         plan = make_plan(request, len(training), rate, from_model)
     else:
         plan = plan_of_resumed(request, checkpoint["plan"])
+        course = checkpoint["course"]
+        if course["best"] is None and course["step"] > plan.steps:
+            raise InputError(
+                f"The training has come to step {course['step']}, beyond the {plan.steps} of {plan.epochs} epochs; "
+                f"choose {math.ceil(course['step'] / plan.steps_per_epoch)} epochs at least."
+            )
     report.log("info", plan.in_words())
     checkpoints.begin(output)
     weights = np.ones(len(training))

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +136,21 @@ def _open(
         after = opened.enter_context(open_source(after_path, band_count=band_count, bands=request.bands))
         _tell(after.warnings, warn)
         within = after.native
-    before = opened.enter_context(
-        open_source(
-            path,
-            band_count=band_count,
-            bands=source.bands,
-            extent=source.extent,
-            extent_crs=source.extent_crs,
-            resolution=source.resolution,
-            within=within,
-        )
+    before_at = partial(
+        open_source,
+        path,
+        band_count=band_count,
+        bands=source.bands,
+        extent=source.extent,
+        extent_crs=source.extent_crs,
+        within=within,
     )
+    before = opened.enter_context(before_at(resolution=source.resolution))
     _tell(before.warnings, warn)
+    sides = before.grid.oblong_sides
+    if sides is not None and source.resolution is None:  # as the model will see rasters when it is used
+        warn(f"The pixels of {path} measure {sides[0]:.3g} x {sides[1]:.3g} m; in chips they are squares.")
+        before = opened.enter_context(before_at(resolution=max(sides)))
     if after_path is None:
         return before
     pair = pair_on_first_grid(before, after)

@@ -226,8 +226,15 @@ def _corners(annotation: dict, place: str) -> tuple[float, ...]:
         )
     if len(numbers) == 4:
         left, top, width, height = numbers
-        return _turned(left + width / 2, top + height / 2, width, height, 0.0)
+        (degrees,) = _numbers([_rotation(annotation)], place)
+        return _turned(left + width / 2, top + height / 2, width, height, radians(degrees))
     raise InputError(f"{place} has no polygon, and its bbox has {len(numbers)} numbers instead of 4, 5 or 8.")
+
+
+def _rotation(annotation: dict) -> Any:
+    """Degrees, clockwise on the screen, by which CVAT turns an upright box around its centre."""
+    attributes = annotation.get("attributes")
+    return attributes.get("rotation", 0) if isinstance(attributes, dict) else 0
 
 
 def _numbers(values: Any, place: str) -> tuple[float, ...]:

@@ -193,11 +193,25 @@ def digest_of(path: Path, pixels: Pixels = COLOURS) -> bytes:
         InputError: the bands do not fit.
         UnreadableRaster: the file is missing, damaged or no image.
     """
+    values = _all_values(path, pixels)
+    return _digest(values.shape[1:], values)
+
+
+def is_blank(path: Path, pixels: Pixels = COLOURS) -> bool:
+    """Whether each of the bands that are seen has one value throughout, as beyond the border of a mosaic.
+
+    Raises:
+        As ``digest_of``.
+    """
+    values = _all_values(path, pixels)
+    return bool((values == values[:, :1, :1]).all())
+
+
+def _all_values(path: Path, pixels: Pixels) -> np.ndarray:
     refuse_cut_off(path)
     with reading(str(path)), opened(path) as raster:
         whole = Window(0, 0, raster.width, raster.height)
-        values, _ = read_pixels(raster, choose_bands(raster, pixels.numbers, pixels.count), whole)
-    return _digest(values.shape[1:], values)
+        return read_pixels(raster, choose_bands(raster, pixels.numbers, pixels.count), whole)[0]
 
 
 def _digest(size: tuple[int, int], pixels: np.ndarray) -> bytes:

@@ -57,6 +57,13 @@ def test_a_check_alone_trains_nothing_and_needs_no_model(data, tmp_path):
     assert told["doubts"][0]["found"][0]["file"] == str(data / "val" / "river" / "1.png")
 
 
+def test_blank_images_are_no_leak(data, tmp_path):
+    for split, name in (("train", "beach"), ("val", "beach"), ("val", "river")):
+        Image.new("RGB", (32, 32), (0, 9, 0)).save(data / split / name / "blank.png")
+    finished = finetune(FinetuneRequest("classify", str(data), str(tmp_path / "new"), check=True), Report())
+    assert finished.numbers == {"images train": 5, "images val": 6, "errors": 0, "warnings": 0}
+
+
 def test_what_is_wrong_stops_training_and_is_told_in_full(data, tmp_path, monkeypatch):
     damage(data)
     monkeypatch.setattr(data_check, "LISTED", 1)

@@ -52,8 +52,8 @@ def on_ground(polygons, transform=HALF_METRES):
 def layer(tmp_path):
     """Writes polygons in pixels, with a class each, as a file in a reference system; returns its path."""
 
-    def write(polygons, classes, name="labels", crs="EPSG:32633", transform=HALF_METRES):
-        frame = geopandas.GeoDataFrame({"kind": classes}, geometry=on_ground(polygons, transform), crs="EPSG:32633")
+    def write(polygons, classes, name="labels", crs="EPSG:32633", transform=HALF_METRES, drawn_in="EPSG:32633"):
+        frame = geopandas.GeoDataFrame({"kind": classes}, geometry=on_ground(polygons, transform), crs=drawn_in)
         path = tmp_path / f"{name}.gpkg"
         frame.to_crs(crs).to_file(path)
         return str(path)
@@ -460,3 +460,17 @@ def test_a_folder_without_a_dataset_is_not_loaded(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty holds no dataset\. .*\(detect\); .*; A, B and label \(change\)"):
         load_data(LoadDataRequest(str(tmp_path / "empty"), str(tmp_path / "back.gpkg")), Lines())
+
+
+@pytest.mark.parametrize("resolution", [None, 0.4])
+def test_pixels_that_are_no_squares_on_the_ground_become_squares(make_raster, layer, export, resolution):
+    pixels = np.random.default_rng(0).integers(1, 255, (3, SIZE, SIZE), dtype=np.uint8)
+    degrees = Affine(5e-6, 0, 13.5, 0, -5e-6, 60.0)  # 0.28 by 0.56 m
+    raster, lines = make_raster("north.tif", pixels, transform=degrees, crs="EPSG:4326"), Lines()
+    houses = layer(rectangles(), ["house"] * 40, transform=degrees, crs="EPSG:4326", drawn_in="EPSG:4326")
+    folder, _ = export(raster, report=lines, task="detect", labels=houses, resolution=resolution)
+    with rasterio.open(next((folder / "train" / "images").iterdir())) as chip:
+        across, down = chip.transform.a * 55_800, -chip.transform.e * 111_412
+    assert (across, down) == pytest.approx((resolution or 0.557,) * 2, rel=0.01)
+    told = f"The pixels of {raster} measure 0.279 x 0.557 m; in chips they are squares."
+    assert (told in lines.lines) is (resolution is None)

@@ -170,7 +170,11 @@ def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_
     with pytest.raises(Cancelled):
         finetune(request_of(epochs=2), stopped)
     assert stopped.lines[-1].startswith("The best model so far, of epoch 1 (mAP50 0.")
-    assert read_card(tmp_path / "my courts") == open_model("my-courts", "detect")[0]
+    left = read_card(tmp_path / "my courts")
+    assert left == open_model("my-courts", "detect")[0]
+    page = (tmp_path / "my courts" / "report.html").read_text(encoding="utf-8")
+    assert "It was stopped before its end." in page
+    assert f"{left.metrics['mAP50']:.3f}" in page
     with pytest.raises(ModelError, match="a model my-courts already"):
         finetune(request_of(epochs=2), Report())
     lines = Lines()
@@ -183,10 +187,38 @@ def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_
         finetune(request_of(epochs=2, resume=True), Report())
     page = tmp_path / "my courts" / "report.html"
     assert "2 epochs of 2 steps with 2 images" in page.read_text(encoding="utf-8")
+    assert "It was stopped" not in page.read_text(encoding="utf-8")
     page.unlink()  # as if killed before it was written
     finetune(request_of(epochs=2, resume=True), Report())
     assert page.is_file()
     assert open_model("my-courts", "detect")[0].weights_sha256 == second.weights_sha256
+
+
+def test_fewer_epochs_than_are_done_are_refused_while_there_is_no_model(request_of):
+    class StopsInThirdEpoch(Lines):
+        done = 0
+
+        def progress(self, stage, done, total, megapixels_per_second=None, seconds_left=None, note=""):
+            self.done = done if stage == "training" else 0
+
+        def check_cancelled(self):
+            if self.done >= 5:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        finetune(request_of(epochs=200), StopsInThirdEpoch())
+    with pytest.raises(InputError, match=r"come to step 5, beyond the 4 of 2 epochs; choose 3 epochs at least\.$"):
+        finetune(request_of(epochs=2, resume=True), Report())
+    assert finetune(request_of(epochs=3, resume=True), Report()).numbers["epoch"] == 3
+
+
+def test_images_without_georeference_leave_the_resolution_open(request_of, tmp_path):
+    lines = Lines()
+    finetune(request_of(resolution=0.5), lines)
+    assert not any("no georeference" in line for line in lines.lines)
+    finetune(request_of(init="my-courts", output=str(tmp_path / "next"), network_options=()), lines)
+    assert open_model("next", "detect")[0].resolution is None
+    assert sum("The images have no georeference" in line for line in lines.lines) == 1
 
 
 def test_a_training_that_is_cancelled_at_once_leaves_no_model(request_of, tmp_path):

@@ -71,7 +71,7 @@ def test_annotation_files_and_images_are_found_where_they_usually_lie(tmp_path, 
     width=floats(20, 60),
     height=floats(2, 19),
     degrees=floats(-720, 720),
-    form=sampled_from(("five", "eight", "polygon", "ring", "parts")),
+    form=sampled_from(("four and rotation", "five", "eight", "polygon", "ring", "parts")),
 )
 def test_every_form_of_a_box_is_the_same_box(tmp_path_factory, x, y, width, height, degrees, form):
     expected = long_side_first(torch.tensor([[x, y, width, height, -math.radians(degrees)]], dtype=torch.float64))
@@ -84,6 +84,11 @@ def test_every_form_of_a_box_is_the_same_box(tmp_path_factory, x, y, width, heig
     )
     folder = tmp_path_factory.getbasetemp() / "forms"
     annotation = {
+        "four and rotation": {
+            "bbox": [x - width / 2, y - height / 2, width, height],
+            "segmentation": [],
+            "attributes": {"occluded": False, "rotation": -degrees},
+        },
         "five": {"bbox": [x, y, width, height, degrees]},
         "eight": {"bbox": around.flatten().tolist()},
         "polygon": {"segmentation": [around.flatten().tolist()], "bbox": [0, 0, 1, 1]},

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from model_runner.errors import InputError, UnreadableRaster
 from model_runner.training.datasets.findings import Finding
-from model_runner.training.datasets.images import COLOURS, Pixels, digest_of, glance_at
+from model_runner.training.datasets.images import COLOURS, Pixels, digest_of, glance_at, is_blank
 
 TRAIN = "train"
 
@@ -90,7 +90,7 @@ class Examination:
         return glance.size
 
     def compare_images(self) -> None:
-        """Tell which images are one and the same; only those that begin alike are read in full."""
+        """Tell which images are one and the same, but for blank ones; only those that begin alike are read in full."""
         for alike in self._seen.values():
             if len(alike) > 1:
                 same: dict[bytes, list[_Seen]] = defaultdict(list)
@@ -100,7 +100,8 @@ class Examination:
                     except UnreadableRaster as error:
                         self.tell("unreadable", seen.path, str(error))
                 for group in same.values():
-                    self._tell_of_same(group)
+                    if len(group) > 1 and not is_blank(group[0].path, self._pixels):
+                        self._tell_of_same(group)
 
     def _tell_of_same(self, group: list[_Seen]) -> None:
         first = next((seen for seen in group if seen.split == TRAIN), group[0])
