@@ -16,16 +16,24 @@ from .runner_process import clean_environment, own_session
 OLDEST, NEWEST = (3, 11), (3, 14)
 PROBE = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"
 PROBE_SECONDS = 30
+MACOS_FOLDERS = (  # of python.org and of Homebrew; the path of programs that the Dock starts lacks them
+    "/Library/Frameworks/Python.framework/Versions/{}/bin",
+    "/usr/local/bin",
+    "/opt/homebrew/bin",
+)
 
 
 def find_pythons() -> Iterator[str]:
-    """Where a Python may be: QGIS's own first, then those that Windows knows of and those on the path, newest first."""
+    """Where a Python may be: QGIS's own first, then those that Windows or macOS keeps, and those on the path."""
     names = ("python.exe", "python3.exe") if sys.platform == "win32" else ("bin/python3",)
     for folder in (sys.base_prefix, sys.base_exec_prefix, str(Path(os.__file__).parents[2])):
         yield from (str(Path(folder, name)) for name in names if Path(folder, name).is_file())
     versions = [f"3.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
     if sys.platform == "win32":
         yield from _registered(versions)
+    if sys.platform == "darwin":
+        installed = [Path(folder.format(each), f"python{each}") for each in versions for folder in MACOS_FOLDERS]
+        yield from (str(python) for python in installed if python.is_file())
     for name in (*(f"python{version}" for version in versions), "python3", "python"):
         found = shutil.which(name)
         if found and os.path.isabs(found):  # on Windows it may be a program in whatever folder QGIS was started from

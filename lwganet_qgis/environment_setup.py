@@ -36,7 +36,10 @@ PIP_INSTALL = (
     *("-s", "-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input"),
     *("--progress-bar", "off", "--disable-pip-version-check", "--no-warn-script-location"),
 )
-LEFTOVER = r"\.(new|old)-[a-z0-9_]{8}"  # of tempfile.mkdtemp
+BUILDING, FORMER = "env~", ".old"  # in names of environments that are none yet or any more, short for Windows
+LEFTOVER = re.compile(rf"{BUILDING}[a-z0-9_]{{8}}({re.escape(FORMER)})?")  # eight signs of tempfile.mkdtemp
+LONGEST_PATH = 258  # of a file on Windows, unless it is told to allow longer ones; a folder may have eleven less
+DEEPEST_FILE = {"cpu": 167, "cuda": 173}  # characters below site-packages, of a licence among those of PyTorch
 FAULTS = (
     (r"No space left on device|not enough space on the disk", "The disk is full; free some space and repeat."),
     (r"ProxyError|407 Proxy|Cannot connect to proxy", "The proxy refused the connection; check QGIS's proxy settings."),
@@ -58,6 +61,10 @@ FAULTS = (
     (
         r"No matching distribution found|Could not find a version that satisfies",
         "The package index has no package for this computer and Python version.",
+    ),
+    (
+        r"WinError 206|Long Path support",
+        "The folder of the environment lies too deep for Windows; choose a short one with the variable LWGANET_HOME.",
     ),
     (r"Permission denied|Access is denied", "A file or folder may not be written; check the rights of the folder."),
 )
@@ -105,6 +112,7 @@ class Setup:
         _refuse_protected(place.parent)
         with _alone_at(place):
             self._remove_leftovers(place)
+            _refuse_long_paths(place.parent, pytorch)
             _refuse_full_disk(place.parent, NEEDED_BYTES[pytorch])
             self._tell(f"Creating the runner's environment in {place} …")
             self._build(place, [base_python] if base_python else find_pythons(), pytorch)
@@ -112,7 +120,7 @@ class Setup:
         return python_in(place)
 
     def _build(self, place: Path, bases: Iterable[str], pytorch: str) -> None:
-        building = Path(tempfile.mkdtemp(prefix=f"{place.name}.new-", dir=place.parent))
+        building = Path(tempfile.mkdtemp(prefix=BUILDING, dir=place.parent))
         try:
             self._make_bare(building, bases)
             self._install(building, pytorch)
@@ -148,8 +156,7 @@ class Setup:
 
     def _remove_leftovers(self, place: Path) -> None:
         """Remove what setups that were killed have left; nobody else's is there while we are alone at the place."""
-        names = re.compile(re.escape(place.name) + LEFTOVER)
-        for each in [each for each in place.parent.iterdir() if names.fullmatch(each.name)]:
+        for each in [each for each in place.parent.iterdir() if LEFTOVER.fullmatch(each.name)]:
             self._tell(f"Removing {each}, which an interrupted setup has left.")
             shutil.rmtree(each, ignore_errors=True)
 
@@ -183,17 +190,20 @@ class Setup:
             EnvironmentProblem: it failed.
             SetupCancelled: the user stopped it.
         """
-        process = subprocess.Popen(
-            list(command),
-            cwd=str(PLUGIN_ROOT),
-            env=self._variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            **own_session(),
-        )
+        try:
+            process = subprocess.Popen(
+                list(command),
+                cwd=str(PLUGIN_ROOT),
+                env=self._variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                **own_session(),
+            )
+        except OSError as error:
+            raise EnvironmentProblem(f"{command[0]} cannot be started: {error.strerror}.") from error
         lines: Queue = Queue()
         Thread(target=_read_lines, args=(process, lines), daemon=True).start()
         said = []
@@ -244,6 +254,29 @@ def _refuse_protected(folder: Path) -> None:
         ) from error
 
 
+def _refuse_long_paths(folder: Path, pytorch: str) -> None:
+    """Windows refuses long paths unless it is set up for them; better said before the download."""
+    if sys.platform != "win32" or _allows_long_paths():
+        return
+    site_packages = folder / f"{BUILDING}12345678" / "Lib" / "site-packages"
+    longest = len(str(site_packages)) + 1 + DEEPEST_FILE[pytorch]
+    if longest > LONGEST_PATH:
+        raise EnvironmentProblem(
+            f"The folder {folder} lies too deep for Windows: paths in it would have {longest} characters, and "
+            rf"{LONGEST_PATH} work; choose a short one with the variable LWGANET_HOME, such as C:\lwganet."
+        )
+
+
+def _allows_long_paths() -> bool:
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+            return winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
+    except OSError:
+        return False
+
+
 def _refuse_full_disk(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
@@ -292,7 +325,7 @@ def _take_place(building: Path, place: Path) -> None:
 
     An environment may be renamed as long as nothing but its interpreter is ever started.
     """
-    old = place.with_name(building.name.replace(".new-", ".old-"))
+    old = building.with_name(building.name + FORMER)
     try:
         if place.exists():
             place.rename(old)

@@ -35,6 +35,8 @@ from .qgis_versions import set_creation_options
 
 MOST_EXPORTED_PIXELS = 250_000_000
 PICTURE_TYPES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
+KNOWN_TO_QGIS_ALONE = ("openOptions", "authcfg", "credentialOptions")  # parts of a source
+TOLD_GAPS = 0.001  # share of a picture that may be empty without a word
 EXPORT_OPTIONS = ["COMPRESS=LZW", "TILED=YES", "BIGTIFF=IF_SAFER"]
 
 
@@ -76,6 +78,8 @@ class RasterForRunner:
         except QgsCsException:
             return None
         box.scale(2)  # edges may be curved there, and a pole may be within
+        if crs.isGeographic() and (box.xMinimum() < -180 or box.xMaximum() > 180):
+            return None  # what is near may have longitudes a turn away
         return box if box.isFinite() and not box.isEmpty() else None
 
     def why_unusable(self, has_extent: bool, has_resolution: bool) -> Optional[str]:
@@ -148,10 +152,14 @@ class RasterForRunner:
         set_creation_options(writer, EXPORT_OPTIONS)
         block_feedback = QgsRasterBlockFeedback()
         feedback.canceled.connect(block_feedback.cancel, Qt.ConnectionType.DirectConnection)
+        if feedback.isCanceled():  # by then it is silent
+            block_feedback.cancel()
         outcome = writer.writeRaster(pipe, columns, rows, extent, self.crs, transforms, block_feedback)
         if not feedback.isCanceled():
             _refuse_half_written(path, self.name, outcome)
             _refuse_empty(path, self.name, self.is_picture)
+            if self.is_picture:
+                _warn_of_gaps(path, self.name, feedback)
         return path
 
 
@@ -167,9 +175,8 @@ def _openable_path(layer: QgsRasterLayer) -> Optional[str]:
         return None
     registry = QgsProviderRegistry.instance()
     parts = registry.decodeUri("gdal", layer.source())
-    if parts.get("openOptions") or "/vsimem/" in layer.source():
+    if any(map(parts.get, KNOWN_TO_QGIS_ALONE)) or "/vsimem/" in layer.source():
         return None
-    parts.pop("credentialOptions", None)
     path = registry.encodeUri("gdal", parts)
     return os.path.abspath(path) if os.path.exists(path) else path
 
@@ -254,6 +261,18 @@ def _refuse_empty(path: str, name: str, is_picture: bool) -> None:
     if not any(_has_values(exported.GetRasterBand(band)) for band in bands):
         raise InputError(
             f"The layer '{name}' gave no picture of this extent: its server does not answer, or there is nothing here."
+        )
+
+
+def _warn_of_gaps(path: str, name: str, feedback: QgsProcessingFeedback) -> None:
+    """Tell of what a picture lacks: QGIS does not say that tiles did not arrive."""
+    exported = gdal.Open(path)
+    counts = exported.GetRasterBand(4).GetHistogram(-0.5, 255.5, 256, approx_ok=False)
+    missing = counts[0] / sum(counts)
+    if missing >= TOLD_GAPS:
+        feedback.pushWarning(
+            f"{missing:.1%} of the picture of the layer '{name}' is empty, and nothing is found there: either there "
+            "is nothing on its server, or some of it did not arrive; then repeat it later."
         )
 
 

@@ -12,7 +12,7 @@ import hashlib
 import os
 import sys
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, Optional
 
 from ..model_runner.contract.errors import RunnerError
 from ..model_runner.contract.folders import PLUGIN_ROOT, environment_folder
@@ -36,6 +36,21 @@ def runner_python(chosen: str = "") -> Path:
     Raises:
         EnvironmentProblem: there is none.
     """
+    python = named_python(chosen) or python_in(environment_folder())
+    if not python.is_file():
+        raise EnvironmentProblem(
+            "The Python environment of the model runner is missing. Run the algorithm 'Set up the environment' "
+            "(lwganet:setupenvironment) once; it needs the internet and about 1.5 GB of disk."
+        )
+    return python
+
+
+def named_python(chosen: str = "") -> Optional[Path]:
+    """The Python that the user names for the runner, as an absolute path; None to take the plugin's own environment.
+
+    Raises:
+        EnvironmentProblem: there is no such file.
+    """
     for origin, path in (
         (f"the variable {PYTHON_VARIABLE}", os.environ.get(PYTHON_VARIABLE)),
         ("the settings", chosen),
@@ -44,13 +59,7 @@ def runner_python(chosen: str = "") -> Path:
             if Path(path).is_file():
                 return Path(path).absolute()  # the runner works in another folder
             raise EnvironmentProblem(f"The runner's Python {path}, named by {origin}, does not exist.")
-    own = python_in(environment_folder())
-    if not own.is_file():
-        raise EnvironmentProblem(
-            "The Python environment of the model runner is missing. Run the algorithm 'Set up the environment' "
-            "(lwganet:setupenvironment) once; it needs the internet and about 1.5 GB of disk."
-        )
-    return own
+    return None
 
 
 def python_in(environment: Path) -> Path:

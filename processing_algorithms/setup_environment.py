@@ -15,8 +15,15 @@ from qgis.core import (
 from ..lwganet_qgis import settings
 from ..lwganet_qgis.environment_setup import Setup, SetupCancelled
 from ..lwganet_qgis.follow import without_runner
-from ..lwganet_qgis.runner_environment import EnvironmentProblem, is_outdated, runner_python
+from ..lwganet_qgis.runner_environment import (
+    PYTHON_VARIABLE,
+    EnvironmentProblem,
+    is_outdated,
+    named_python,
+    python_in,
+)
 from ..model_runner.contract.errors import RunnerError
+from ..model_runner.contract.folders import environment_folder
 from .algorithm import Algorithm
 from .parameter_reader import ParameterReader
 from .parameters import advanced, explained
@@ -40,7 +47,7 @@ class SetupEnvironment(Algorithm):
         self.addParameter(
             explained(
                 QgsProcessingParameterBoolean("REPAIR", "Create it anew even if it works", defaultValue=False),
-                "Otherwise an environment that works is only checked. The old one goes when the new one is ready; "
+                "Otherwise this is done only if there is none that works. The old one goes when the new one is ready; "
                 "other algorithms wait meanwhile.",
             )
         )
@@ -68,13 +75,13 @@ class SetupEnvironment(Algorithm):
         values = ParameterReader(self, parameters, context)
         setup = Setup(feedback.pushInfo, feedback.isCanceled, settings.proxy_variables())
         try:
-            python = None if values.flag("REPAIR") else _existing_python()
-            if python is not None:
-                feedback.pushInfo(f"The model runner uses {python}.")
-                setup.diagnose(python)
-            else:
+            named = named_python(settings.chosen_runner_python())
+            python = None if values.flag("REPAIR") else _working_python(named, setup, feedback)
+            if python is None:
                 with without_runner():
                     python = setup.create(values.choice("PYTORCH"), values.text("PYTHON"))
+                if named is not None:
+                    feedback.pushWarning(f"Used is {named}, which the options or the variable {PYTHON_VARIABLE} name.")
         except SetupCancelled as error:
             raise QgsProcessingException("Cancelled.") from error
         except RunnerError as error:
@@ -82,10 +89,24 @@ class SetupEnvironment(Algorithm):
         return {"RUNNER_PYTHON": str(python)}
 
 
-def _existing_python():
-    """The Python of an environment that fits this version of the plugin, or None."""
-    try:
-        python = runner_python(settings.chosen_runner_python())
-    except EnvironmentProblem:
+def _working_python(named, setup, feedback):
+    """The Python that the user names, or that of the plugin's environment if it fits this version and works, or None.
+
+    Raises:
+        EnvironmentProblem: the one that the user names does not work.
+    """
+    python = named or python_in(environment_folder())
+    if not python.is_file() or is_outdated(python):
         return None
-    return None if is_outdated(python) else python
+    feedback.pushInfo(f"The model runner uses {python}.")
+    try:
+        setup.diagnose(python)
+    except EnvironmentProblem as error:
+        if named is not None:
+            raise EnvironmentProblem(
+                f"{error} It is the Python that the options, or the variable {PYTHON_VARIABLE}, name: mend it, or name "
+                "none to have an environment made."
+            ) from error
+        feedback.pushWarning(f"It does not work ({error}) and is made anew.")
+        return None
+    return python

@@ -4,6 +4,7 @@
 import ast
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from lwganet_qgis.model_runner.contract import folders
@@ -221,3 +222,50 @@ def test_the_environment_is_not_replaced_under_a_job(fake_runner, raster, monkey
     assert run("setupenvironment", REPAIR=True) == {"RUNNER_PYTHON": str(fake_runner.program)}
     processing.run("lwganet:detectobjects", parameters)
     assert len({request["pid"] for request in fake_runner.requests}) == 2
+
+
+@pytest.fixture
+def setups(monkeypatch, tmp_path):
+    """What the set-up does to environments that exist: Pythons that were diagnosed, and what was created."""
+    from lwganet_qgis.lwganet_qgis.environment_setup import Setup
+    from lwganet_qgis.lwganet_qgis.runner_environment import EnvironmentProblem, python_in
+
+    done = SimpleNamespace(own=python_in(tmp_path / "home" / "environment"), diagnosed=[], created=[], faulty=False)
+
+    def diagnose(self, python):
+        done.diagnosed.append(python)
+        if done.faulty:
+            raise EnvironmentProblem("it ended with status 103.")
+
+    monkeypatch.setattr(Setup, "diagnose", diagnose)
+    monkeypatch.setattr(Setup, "create", lambda self, pytorch, base: done.created.append(pytorch) or done.own)
+    monkeypatch.setenv("LWGANET_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LWGANET_RUNNER_PYTHON", raising=False)
+    done.own.parent.mkdir(parents=True)
+    done.own.touch()
+    return done
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_the_set_up_checks_an_environment_that_works_and_makes_one_that_does_not_anew(setups):
+    assert run("setupenvironment") == {"RUNNER_PYTHON": str(setups.own)}
+    assert (setups.diagnosed, setups.created) == ([setups.own], [])
+    setups.faulty = True
+    run("setupenvironment")
+    assert setups.created == ["auto"]
+    setups.own.unlink()
+    run("setupenvironment", PYTORCH="cpu")
+    assert (len(setups.diagnosed), setups.created) == (2, ["auto", "cpu"])
+
+
+@pytest.mark.usefixtures("qgis", "models")
+def test_the_set_up_leaves_a_python_that_the_user_names_alone(setups, monkeypatch, tmp_path):
+    (tmp_path / "mine").touch()
+    monkeypatch.setenv("LWGANET_RUNNER_PYTHON", str(tmp_path / "mine"))
+    assert run("setupenvironment") == {"RUNNER_PYTHON": str(tmp_path / "mine")}
+    setups.faulty = True
+    told = failure("setupenvironment")
+    assert "it ended with status 103. It is the Python that the options, or the variable LWGANET_RUNNER_PYTHON" in told
+    monkeypatch.setenv("LWGANET_RUNNER_PYTHON", "/no/such/python")
+    assert "/no/such/python, named by the variable LWGANET_RUNNER_PYTHON" in failure("setupenvironment", REPAIR=True)
+    assert setups.created == []

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from lwganet_qgis.lwganet_qgis import environment_setup, runner_environment
+from lwganet_qgis.lwganet_qgis import base_python, environment_setup, runner_environment
 from lwganet_qgis.lwganet_qgis.environment_setup import Setup, SetupCancelled, explain_failure, fitting_pytorch
 from lwganet_qgis.lwganet_qgis.runner_environment import EnvironmentProblem, is_outdated, python_in, runner_python
 
@@ -40,7 +40,7 @@ def test_an_environment_is_created_and_found(home, healthy):
     told = []
     python = Setup(told.append).create("cpu")
     assert runner_python() == python == python_in(home / "environment")
-    assert healthy[0].parents[1].name.startswith("environment.new-")
+    assert healthy[0].parents[1].name.startswith("env~")
     assert not is_outdated(python)
     assert told[-1] == "The environment is ready."
     assert nothing_left_over(home)
@@ -65,7 +65,7 @@ def test_an_environment_that_cannot_be_replaced_stays(home, healthy, monkeypatch
     rename = Path.rename
 
     def fail_for_the_new_one(path, target):
-        if ".new-" in path.name:
+        if path.name.startswith("env~") and not path.name.endswith(".old"):
             raise PermissionError(13, "Access is denied")
         return rename(path, target)
 
@@ -77,13 +77,13 @@ def test_an_environment_that_cannot_be_replaced_stays(home, healthy, monkeypatch
 
 
 def test_what_killed_setups_have_left_is_removed(home, healthy):
-    for name in ("environment.new-ab12_z9x", "environment.old-ab12_z9x", "environment.old-of-last-year"):
+    for name in ("env~ab12_z9x", "env~ab12_z9x.old", "env~ab12_z9x.older"):
         (home / name / "bin").mkdir(parents=True)
     told = []
     Setup(told.append).create("cpu")
     assert sum("an interrupted setup has left" in line for line in told) == 2
-    (home / "environment.old-of-last-year" / "bin").rmdir()
-    (home / "environment.old-of-last-year").rmdir()
+    (home / "env~ab12_z9x.older" / "bin").rmdir()
+    (home / "env~ab12_z9x.older").rmdir()
     assert nothing_left_over(home)
 
 
@@ -180,6 +180,36 @@ def test_a_home_that_is_a_file_is_told(home):
         Setup(print).create("cpu")
 
 
+@pytest.mark.parametrize(("user", "pytorch", "fits"), [(23, "cpu", True), (24, "cpu", False), (18, "cuda", False)])
+def test_a_folder_too_deep_for_windows_is_told(home, monkeypatch, user, pytorch, fits):
+    monkeypatch.setattr(environment_setup, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(environment_setup, "_allows_long_paths", lambda: False)
+    folder = Path(f"C:/Users/{'u' * user}/AppData/Local/lwganet-qgis")
+    if fits:
+        environment_setup._refuse_long_paths(folder, pytorch)
+        return
+    with pytest.raises(EnvironmentProblem, match=r"would have 259 characters, and 258 work; choose a short one"):
+        environment_setup._refuse_long_paths(folder, pytorch)
+    monkeypatch.setattr(environment_setup, "_allows_long_paths", lambda: True)
+    environment_setup._refuse_long_paths(folder, pytorch)
+
+
+def test_a_python_that_windows_does_not_start_is_told(home):
+    with pytest.raises(EnvironmentProblem, match=r"^/no/such/python cannot be started: No such file or directory\.$"):
+        Setup(print).diagnose(Path("/no/such/python"))
+
+
+def test_macos_is_searched_where_pythons_are_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(base_python, "MACOS_FOLDERS", (f"{tmp_path}/Versions/{{}}/bin", f"{tmp_path}/bin"))
+    monkeypatch.setattr(base_python.sys, "platform", "darwin")
+    installed = [tmp_path / "Versions/3.13/bin/python3.13", tmp_path / "bin/python3.12", tmp_path / "bin/python3.9"]
+    for python in installed:
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.touch()
+    found = [Path(each) for each in base_python.find_pythons()]
+    assert [each for each in found if each.is_relative_to(tmp_path)] == installed[:2]
+
+
 @pytest.fixture
 def python_that(tmp_path):
     """Make a program that does as a faulty Python does; a shell script."""
@@ -237,6 +267,7 @@ def test_a_python_of_ones_own_is_the_only_one_tried(home, python_that):
         ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))", "PIP_CERT"),
         ("NewConnectionError: Failed to establish a new connection: [Errno -2] Name or service not known", "network"),
         ("ERROR: No matching distribution found for torch==2.13.0", "no package for this computer"),
+        ("ERROR: [WinError 206] The filename or extension is too long: 'C:\\\\Users'", "lies too deep for Windows"),
         ("ERROR: something never seen", "ERROR: something never seen"),
     ],
 )

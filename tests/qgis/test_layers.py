@@ -235,6 +235,47 @@ def test_a_map_service_that_does_not_answer_is_an_error(tiles, fake_runner):
     assert "its server does not answer" in failure(dead, EXTENT=EXTENT, RESOLUTION=0.5)
 
 
+def test_what_a_map_service_did_not_send_is_told(tiles, fake_runner, tmp_path):
+    from qgis.core import QgsProcessingFeedback
+
+    def told(source):
+        import processing
+
+        feedback = QgsProcessingFeedback(False)
+        parameters = {"INPUT": raster_layer(source, "wms"), "EXTENT": EXTENT, "RESOLUTION": 0.5, "OUTPUT": "memory:"}
+        processing.run("lwganet:detectobjects", parameters, feedback=feedback)
+        return feedback.textLog()
+
+    assert "is empty" not in told(tiles)
+    shutil.copytree(tmp_path / "tiles", tmp_path / "gaps")
+    shutil.rmtree(tmp_path / "gaps" / "19" / "262144")  # the column to the east of the extent's middle
+    assert "38.2% of the picture of the layer 'layer' is empty, and nothing is found there" in told(
+        tiles.replace("/tiles/", "/gaps/")
+    )
+
+
+def test_an_export_after_a_cancel_ends_at_once(tiles, tmp_path):
+    from lwganet_qgis.lwganet_qgis.raster_for_runner import RasterForRunner
+    from osgeo import gdal
+    from qgis.core import QgsCoordinateTransformContext, QgsProcessingFeedback, QgsRectangle
+
+    feedback = QgsProcessingFeedback()
+    feedback.cancel()
+    layer = RasterForRunner(raster_layer(tiles, "wms"))
+    path = layer.file(tmp_path, QgsRectangle(-300, -300, 300, 300), 0.1, QgsCoordinateTransformContext(), feedback)
+    written = gdal.Open(path) if os.path.exists(path) else None
+    assert written is None or written.GetRasterBand(1).ComputeRasterMinMax(False)[1] == 0
+
+
+@pytest.mark.parametrize("more", [" authcfg='jv7p8fy'", "|option:NUM_THREADS=2"])
+def test_what_qgis_alone_can_open_is_exported(raster, more):
+    from lwganet_qgis.lwganet_qgis.raster_for_runner import RasterForRunner
+    from qgis.core import QgsRasterLayer
+
+    assert RasterForRunner(QgsRasterLayer(raster, "layer")).path == raster
+    assert RasterForRunner(QgsRasterLayer(raster + more, "layer")).path is None
+
+
 def test_an_export_of_the_whole_world_is_refused(tiles, fake_runner):
     assert "million can be exported" in failure(
         raster_layer(tiles, "wms"), EXTENT="-1000000,1000000,-1000000,1000000 [EPSG:3857]", RESOLUTION=0.5
@@ -279,17 +320,29 @@ def test_objects_in_fields_are_written_as_json(objects, tmp_path):
     assert (feature["o"], feature["list"], feature["kind"]) == ('{"a":1}', '["x",2]', "ship")
 
 
-def test_the_surroundings_of_a_raster_hold_a_pole_within(tmp_path):
+@pytest.mark.parametrize(
+    ("epsg", "corner", "pixel", "expected"),
+    [
+        (4326, (20, 10), 0.1, (18.5, 5.5, 24.5, 11.5)),
+        (4326, (179, 1), 0.1, None),  # what lies on it may be drawn at -179
+        (4326, (200, 1), 0.1, None),
+        (3413, (-1400, 1700), 100, None),  # with the North Pole, and so all longitudes
+    ],
+)
+def test_the_surroundings_of_a_raster_are_known_where_all_near_it_lies_in_one_box(
+    tmp_path, epsg, corner, pixel, expected
+):
     from lwganet_qgis.lwganet_qgis.raster_for_runner import RasterForRunner
     from osgeo import gdal, osr
-    from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsPointXY
+    from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext
 
-    path, reference = str(tmp_path / "ice.tif"), osr.SpatialReference()
+    path, reference = str(tmp_path / "a.tif"), osr.SpatialReference()
     image = gdal.GetDriverByName("GTiff").Create(path, 30, 30)
-    image.SetGeoTransform((-1400, 100, 0, 1700, 0, -100))
-    reference.ImportFromEPSG(3413)
+    image.SetGeoTransform((corner[0], pixel, 0, corner[1], 0, -pixel))
+    reference.ImportFromEPSG(epsg)
     image.SetProjection(reference.ExportToWkt())
     del image
     degrees, transforms = QgsCoordinateReferenceSystem("EPSG:4326"), QgsCoordinateTransformContext()
-    surroundings = RasterForRunner(raster_layer(path)).surroundings_in(degrees, transforms)
-    assert surroundings.contains(QgsPointXY(0, 90))
+    box = RasterForRunner(raster_layer(path)).surroundings_in(degrees, transforms)
+    found = box and (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum())
+    assert found == (expected and pytest.approx(expected))
