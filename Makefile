@@ -9,6 +9,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 QGIS := scripts/with_qgis.sh
+LARGEST_PACKAGE := 25000000
 LOCKS := resources/torch_cpu.lock resources/runner_requirements.lock tests/requirements.lock
 export LWGANET_RUNNER_PYTHON := $(CURDIR)/$(VENV)/bin/python
 
@@ -45,7 +46,11 @@ format: $(VENV)/ready  ## bring the code into the house's format
 package:  ## the plugin as a zip file for QGIS: what git tracks, without tests
 	@mkdir -p dist
 	git archive --format=zip --prefix=lwganet_qgis/ --output=dist/lwganet_qgis.zip HEAD -- . ':!tests' ':!.ci'
-	@echo "dist/lwganet_qgis.zip: $$(stat -c %s dist/lwganet_qgis.zip) bytes"
+	@bytes="$$(stat -c %s dist/lwganet_qgis.zip)"
+	echo "dist/lwganet_qgis.zip: $$bytes bytes"
+	if [ "$$bytes" -gt $(LARGEST_PACKAGE) ]; then
+		echo "The QGIS plugin repository takes $(LARGEST_PACKAGE) bytes at most." >&2; exit 1
+	fi
 
 install:  ## link this checkout into the user's QGIS profile
 	@plugins="$${XDG_DATA_HOME:-$$HOME/.local/share}/QGIS/QGIS3/profiles/default/python/plugins"
