@@ -204,8 +204,15 @@ def _image_folders(folder: Path, split: str, path: Path) -> list[Path]:
     """Where the images of an annotation file may lie, the nearest places first."""
     beside = (path.parent, path.parent.parent) if path.parent.name == ANNOTATIONS else (path.parent,)
     tops = [place for root in (*beside, folder) for place in (root, root / "images")]
-    of_split = [part for top in tops for name in split_names(split) for part in sorted(top.glob(f"{name}*"))]
+    of_split = [part for top in tops for name in split_names(split) for part in _beginning_with(name, top)]
     return [place for part in of_split for place in (part, part / "images")] + tops
+
+
+def _beginning_with(name: str, folder: Path) -> list[Path]:
+    """What lies in a folder and is called so, whatever its capitals: CVAT writes them."""
+    if not folder.is_dir():
+        return []
+    return sorted(each for each in folder.iterdir() if each.name.lower().startswith(name))
 
 
 def _corners(annotation: dict, place: str) -> tuple[float, ...]:

@@ -50,6 +50,7 @@ def refused(message):
         ("annotations/instances_val2017.json", "val2017/one.png"),
         ("annotations/val.json", "images/val/one.png"),
         ("val.json", "images/one.png"),
+        ("annotations/instances_Val.json", "images/Val/one.png"),
         ("annotations/instances_default.json", "images/one.png"),
     ],
 )
