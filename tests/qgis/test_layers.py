@@ -264,7 +264,7 @@ def test_an_export_after_a_cancel_ends_at_once(tiles, tmp_path):
     layer = RasterForRunner(raster_layer(tiles, "wms"))
     path = layer.file(tmp_path, QgsRectangle(-300, -300, 300, 300), 0.1, QgsCoordinateTransformContext(), feedback)
     written = gdal.Open(path) if os.path.exists(path) else None
-    assert written is None or written.GetRasterBand(1).ComputeRasterMinMax(False)[1] == 0
+    assert written is None or written.GetRasterBand(1).Checksum() == 0
 
 
 @pytest.mark.parametrize("more", [" authcfg='jv7p8fy'", "|option:NUM_THREADS=2"])
