@@ -168,13 +168,12 @@ class RasterReference:
         Raises:
             InputError: it holds a number that is no class.
         """
-        place = self._grid.to_ground @ Affine.translation(x, y)
-        size = {"width": width, "height": height}
         with WarpedVRT(
             self._dataset,
             crs=self._grid.crs,
-            transform=place,
-            **size,
+            transform=self._grid.to_ground @ Affine.translation(x, y),
+            width=width,
+            height=height,
             src_nodata=None,
             add_alpha=True,
             resampling=Resampling.nearest,

@@ -12,7 +12,6 @@ from math import nan
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from model_runner.contract.finetune_request import REPORT_FILE
@@ -24,7 +23,7 @@ from model_runner.evaluation.maps import map_legends
 from model_runner.evaluation.objects import object_legend
 from model_runner.evaluation.showing import Model, example_images
 from model_runner.inference.computing import choose_computer
-from model_runner.model_store.store import network_of
+from model_runner.model_store.store import open_network
 from model_runner.report import Report
 from model_runner.reports.charts import COLOURS, Mark, Series, bar_chart, line_chart
 from model_runner.reports.examples import Example, show_examples
@@ -78,9 +77,8 @@ def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[E
     if not (output / WEIGHTS_FILE).is_file():
         return []
     computer = choose_computer(Compute(request.device, request.precision), Report())
-    network = network_of(card)
-    network.load_state_dict(load_file(output / WEIGHTS_FILE))
-    model = Model(network.eval().to(computer.device), ImageReader(card, request.bands), computer)
+    network = open_network(card, output / WEIGHTS_FILE)
+    model = Model(network.to(computer.device), ImageReader(card, request.bands), computer)
     examples = example_images(model, Path(request.data), "val", SHOWN)
     (output / EXAMPLES).mkdir(exist_ok=True)
     for number, each in enumerate(examples, 1):
