@@ -22,6 +22,7 @@ from model_runner.training.datasets.findings import refuse
 from model_runner.training.datasets.images import COLOURS, Pixels
 from model_runner.training.datasets.objects import ObjectDataset, Sample, find_class_names, read_objects
 from model_runner.training.oriented_rcnn_loss import oriented_rcnn_losses, regions_to_learn_from
+from model_runner.training.recipes.pieces import objects_of, pieces_of
 from model_runner.training.schedules import staircase, warm_up
 
 SCALE = (0.75, 1.33)
@@ -119,13 +120,18 @@ class DetectionMetric:
 
     def update(self, network: nn.Module, images: Tensor, targets: list[Sample]) -> None:
         """Take a batch of normalised images."""
-        for found, target in zip(network(images), targets, strict=True):
-            truth = (target.boxes, target.labels, target.difficult)
-            self.seen[target.name] = overlaps(*(each.cpu() for each in (*found, *truth)))
+        size = images.shape[-2:]
+        for target in targets:
+            self.seen[target.name] = []
+        for piece in pieces_of(*size):
+            for found, target in zip(network(piece.of(images)), targets, strict=True):
+                labelled = objects_of(piece, *size, target)
+                truth = (labelled.boxes, labelled.labels, labelled.difficult)
+                self.seen[target.name].append(overlaps(*(each.cpu() for each in (*found, *truth))))
 
     def compute(self) -> dict[str, float]:
         """mAP50, the best F1 and its threshold, and the average precision of each class that the images show."""
-        images = list(self.seen.values())
+        images = [piece for pieces in self.seen.values() for piece in pieces]
         result = average_precisions(images, len(self._class_names), IOU, "area")
         curve = curve_of(images, [judge(image, IOU) for image in images])
         best = curve.best_threshold()

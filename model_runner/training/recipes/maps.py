@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from model_runner.metrics.confusion import Agreement, agreement, confusion_matrix
 from model_runner.training.augmentation.affine import place_on_common_canvas
 from model_runner.training.datasets.maps import IGNORED, LabelledMap
+from model_runner.training.recipes.pieces import pieces_of
 
 
 class MapTargets(NamedTuple):
@@ -52,9 +53,12 @@ class MapMetric:
 
     def update(self, network: nn.Module, images: Tensor, targets: MapTargets) -> None:
         """Take a batch of normalised images."""
-        found = self._predict(network, images)
-        for name, *maps in zip(targets.names, found, targets.labels, strict=True):
-            self.seen[name] = confusion_matrix(*maps, self._class_count, IGNORED).cpu()
+        for name in targets.names:
+            self.seen[name] = torch.zeros((self._class_count, self._class_count), dtype=torch.int64)
+        for piece in pieces_of(*images.shape[-2:]):
+            found = self._predict(network, piece.of(images))
+            for name, *maps in zip(targets.names, found, piece.of(targets.labels), strict=True):
+                self.seen[name] += confusion_matrix(*maps, self._class_count, IGNORED).cpu()
 
     def compute(self) -> dict[str, float]:
         """The figures over all images."""
