@@ -102,14 +102,22 @@ def _alpha_besides(dataset: DatasetReader, numbers: tuple[int, ...]) -> int | No
     return next((each for each, meaning in meanings if meaning is ColorInterp.alpha and each not in numbers), None)
 
 
+def colour_table(dataset: DatasetReader, number: int) -> dict[int, tuple[int, ...]]:
+    """Red, green, blue and opacity of a band's values; empty where it has none."""
+    if dataset.colorinterp[number - 1] is not ColorInterp.palette:
+        return {}
+    try:
+        return dataset.colormap(number)
+    except ValueError:  # called a palette, but without one
+        return {}
+
+
 def _palette(dataset: DatasetReader, number: int) -> np.ndarray | None:
     """Red, green, blue, opacity (entries, 4) for every value that the band can have; None without a colour table."""
-    if dataset.colorinterp[number - 1] is not ColorInterp.palette or dataset.dtypes[number - 1] not in (
-        "uint8",
-        "uint16",
-    ):
+    colours = colour_table(dataset, number) if dataset.dtypes[number - 1] in ("uint8", "uint16") else {}
+    if not colours:
         return None
     palette = np.zeros((np.iinfo(dataset.dtypes[number - 1]).max + 1, 4), dtype=np.uint8)
-    for value, colour in dataset.colormap(number).items():
+    for value, colour in colours.items():
         palette[value] = colour
     return palette

@@ -102,6 +102,20 @@ def test_colours_are_averaged_not_their_numbers(make_raster):
     np.testing.assert_allclose(found.pixels[:, 0, 0], [100.5, 51, 26.5], atol=0.5)
 
 
+def test_a_band_called_palette_that_has_none_holds_values(make_raster, tmp_path):
+    make_raster("a.tif", np.full((1, 16, 16), 7, np.uint8))
+    path = tmp_path / "a.vrt"
+    path.write_text(
+        '<VRTDataset rasterXSize="16" rasterYSize="16"><VRTRasterBand dataType="Byte" band="1">'
+        '<ColorInterp>Palette</ColorInterp><SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+        "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>",
+        encoding="utf-8",
+    )
+    assert first_pixel(str(path), bands=(1, 1, 1))[0] == [7, 7, 7]
+    assert first_pixel(str(path), band_count=1)[0] == [7]
+    assert first_pixel(str(path))[0] == [7, 7, 7]
+
+
 def test_the_numbers_of_a_palette_can_be_had_by_choosing_the_band(make_raster):
     path = make_raster("a.tif", np.full((1, 16, 16), 7, np.uint8), colormap=COLOURS)
     assert first_pixel(path, bands=(1, 1, 1))[0] == [7, 7, 7]

@@ -3,9 +3,8 @@
 
 from pathlib import Path
 
-from rasterio.enums import ColorInterp
-
 from model_runner.errors import UnreadableRaster
+from model_runner.raster.bands import colour_table
 from model_runner.raster.handles import reading
 from model_runner.training.datasets.checks.examination import Examination
 from model_runner.training.datasets.images import opened, refuse_cut_off
@@ -50,7 +49,7 @@ def doubt_colours(label_path: Path, table: ClassTable, examination: Examination)
     """Compare the palette of a mask with the colours of the table."""
     try:
         with reading(str(label_path)), opened(label_path) as raster:
-            palette = raster.colormap(1) if raster.colorinterp[0] is ColorInterp.palette else {}
+            palette = colour_table(raster, 1)
     except UnreadableRaster:
         return  # told already
     for name, value in table.values.items():
