@@ -8,7 +8,11 @@ import torch
 from model_runner.errors import InputError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-LACK_OF_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory|ALLOC_FAILED", re.IGNORECASE)
+LACK_OF_MEMORY = re.compile(
+    "can't allocate memory|out of memory|not enough memory|ALLOC_FAILED|CUBLAS_STATUS_NOT_INITIALIZED"
+    "|unable to find an engine|valid cuDNN algorithm|Invalid buffer size",  # cuDNN without room to work; Apple GPUs
+    re.IGNORECASE,
+)
 BFLOAT16_SINCE = 8  # compute capability of a GPU
 TILES_AT_ONCE = {"cpu": 1, "mps": 1, "cuda": 4}
 
@@ -27,7 +31,7 @@ def resolve_device(wanted: str) -> tuple[torch.device, str]:
         if not torch.backends.mps.is_available():
             raise InputError("There is no Apple GPU that PyTorch can use; choose the device auto or cpu.")
         return torch.device("mps"), "Apple GPU, as asked for"
-    obstacle = _cuda_obstacle(wanted)
+    obstacle = cuda_obstacle(wanted)
     if obstacle is None:
         device = torch.device("cuda:0" if wanted == "auto" else wanted)
         return device, f"{torch.cuda.get_device_name(device)} ({device})"
@@ -38,8 +42,8 @@ def resolve_device(wanted: str) -> tuple[torch.device, str]:
     return torch.device("cpu"), f"CPU, threads: {torch.get_num_threads()} ({obstacle})"
 
 
-def _cuda_obstacle(wanted: str) -> str | None:
-    """Why CUDA cannot be used, or None."""
+def cuda_obstacle(wanted: str) -> str | None:
+    """Why CUDA cannot be used on a wished device ("auto", "cuda", "cuda:1"), or None."""
     if torch.version.cuda is None:
         return "this build of PyTorch is for the CPU only"
     if not torch.cuda.is_available():

@@ -190,7 +190,8 @@ class ContextGatedConv(nn.Module):
 
     def gate(self, x: Tensor) -> Tensor:
         """The weights of the kernel for each image, (n, c, c, 9): by output channel, input channel and tap."""
-        code = self.ce(F.adaptive_avg_pool2d(x, 3).flatten(2))
+        pooled = F.adaptive_avg_pool2d(x.cpu() if x.device.type == "mps" else x, 3).to(x)  # Apple GPUs want thirds
+        code = self.ce(pooled.flatten(2))
         inputs = self.gd(F.relu(self.ce_bn(code)))
         grouped = F.relu(self.ci_bn2(code)).unflatten(1, (-1, GATE_GROUP)).transpose(2, 3)
         mixed = self.ci(grouped).transpose(2, 3).flatten(1, 2)

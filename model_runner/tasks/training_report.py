@@ -66,7 +66,7 @@ def write_training_report(request: FinetuneRequest, card: ModelCard, began: floa
         examples = _examples(request, card, output)
         page = _page(request, card, examples, time.perf_counter() - began)
         (output / REPORT_FILE).write_text(page, encoding="utf-8")
-    except (RunnerError, OSError) as error:
+    except (RunnerError, OSError, RuntimeError, MemoryError) as error:  # the last two where memory does not suffice
         report.log("warning", f"The report of the training could not be written: {error}")
         return {}
     return {"report": str(output / REPORT_FILE)}

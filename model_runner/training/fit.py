@@ -12,25 +12,24 @@ from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
-import torch
 from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import FinetuneRequest
-from model_runner.device import resolve_device, resolve_training_precision
-from model_runner.errors import InputError, UnreadableRaster
-from model_runner.report import Report, TerminalReport
+from model_runner.errors import Cancelled, InputError, RunnerError, UnreadableRaster
+from model_runner.report import Report
 from model_runner.training import checkpoints
 from model_runner.training.batches import weights_of_images
 from model_runner.training.datasets.images import longest_side
+from model_runner.training.hardware import choose_hardware
+from model_runner.training.job import Job
 from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.plan import make_plan, plan_of_resumed
 from model_runner.training.recipes import find_recipe
-from model_runner.training.trainer import Job, train
-
-FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+from model_runner.training.relay import Relay, RelayedReport
+from model_runner.training.trainer import train
 
 
 class Fitted(NamedTuple):
@@ -69,7 +68,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
         KeyboardInterrupt: the process was asked to end; the checkpoints remain.
     """
     _silence_lightning()
-    hardware = _hardware(request, report)
+    hardware = choose_hardware(request, report)
     recipe, output = find_recipe(request.task, card.network), Path(request.output)
     pixels = pixels_of(card, request.bands)
     side = request.sample_size
@@ -100,17 +99,38 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
     if request.balance:
         weights = weights_of_images(_classes_shown(training, len(card.classes)))
     job = Job(network, card, recipe, request, output, plan, training, validation, weights, checkpoint)
+    if isinstance(hardware["devices"], list):  # each takes an image of a batch at least
+        hardware["devices"] = hardware["devices"][: plan.batch_size]
     fabric = Fabric(**hardware)
-    several = fabric.world_size > 1
-    try:
-        # as parts of a function Lightning does not look into them
-        fabric.launch(partial(train, job=job, report=TerminalReport() if several else report))
-    except KeyboardInterrupt:
-        if several:
+    if fabric.world_size == 1:
+        fabric.launch(
+            partial(train, job=job, report=report)
+        )  # as parts of a function Lightning does not look into them
+    else:
+        _train_in_processes(fabric, job, report)
+    return best_so_far(output)
+
+
+def _train_in_processes(fabric: Fabric, job: Job, report: Report) -> None:
+    with Relay(report) as relay:
+        try:
+            fabric.launch(partial(_train_and_tell, job=job, report=relay.for_processes))
+        except KeyboardInterrupt:
             for process in active_children():
                 process.terminate()
+            raise
+        except (ProcessRaisedException, ProcessExitedException) as error:
+            relay.close()
+            raise (relay.error or error) from error
+
+
+def _train_and_tell(fabric: Fabric, job: Job, report: RelayedReport) -> None:
+    """What each of several processes does; of an error of one the others only learn that it has ended."""
+    try:
+        train(fabric, job, report)
+    except (RunnerError, Cancelled) as error:
+        report.end(error)
         raise
-    return best_so_far(output)
 
 
 def best_so_far(output: Path) -> Fitted | None:
@@ -159,27 +179,3 @@ def _silence_lightning() -> None:
     """Keep its advice to developers from users."""
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=UserWarning, module="lightning.*")
-
-
-def _hardware(request: FinetuneRequest, report: Report) -> dict[str, Any]:
-    """Which devices Lightning uses, in which precision, told to the user; several GPUs share the batches.
-
-    Raises:
-        InputError: the wished device is not there, or has no such precision.
-    """
-    device, reason = resolve_device(request.device)
-    precision = resolve_training_precision(request.precision, device)
-    on_gpu = device.type == "cuda"
-    count = torch.cuda.device_count() if on_gpu and request.device in ("auto", "cuda") else 1
-    report.log("info", f"Computing on {f'{count} GPUs' if count > 1 else reason}, {precision}.")
-    return {
-        "accelerator": device.type,
-        "devices": count if count > 1 or not on_gpu else [device.index or 0],
-        "precision": FABRIC_PRECISION[precision],
-        "strategy": shared_work() if count > 1 else "auto",
-    }
-
-
-def shared_work() -> DDPStrategy:
-    """Several processes that share each batch."""
-    return DDPStrategy(start_method="spawn", find_unused_parameters=True)

@@ -2,13 +2,28 @@
 """How many images of a batch go through a network at once, by the memory that there is."""
 
 import copy
+import ctypes
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from model_runner.device import is_lack_of_memory
+
 USED_SHARE = 0.7  # of the free memory
 OVERHEAD = 1.6  # of a step over what the forward pass keeps for the backward pass: gradients, workspaces
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of Windows."""
+
+    _fields_ = [
+        ("size", ctypes.c_ulong),
+        ("used_percent", ctypes.c_ulong),
+        *((name, ctypes.c_ulonglong) for name in ("all", "free", "all_paged", "free_paged")),
+        *((name, ctypes.c_ulonglong) for name in ("all_virtual", "free_virtual", "free_extended")),
+    ]
 
 
 def parts_that_fit(learner: nn.Module, images: Tensor, targets: Any, batch_size: int) -> int:
@@ -23,7 +38,12 @@ def parts_that_fit(learner: nn.Module, images: Tensor, targets: Any, batch_size:
     free = free_memory(images.device)
     if free is None:
         return 1
-    needed = OVERHEAD * _kept_bytes(copy.deepcopy(learner), images, targets) / len(images)
+    try:
+        needed = OVERHEAD * _kept_bytes(copy.deepcopy(learner), images, targets) / len(images)
+    except (RuntimeError, MemoryError) as error:
+        if not is_lack_of_memory(error):
+            raise
+        return batch_size
     parts = 1
     while parts < batch_size and needed * -(-batch_size // parts) > USED_SHARE * free:
         parts *= 2
@@ -33,9 +53,13 @@ def parts_that_fit(learner: nn.Module, images: Tensor, targets: Any, batch_size:
 def free_memory(device: torch.device) -> int | None:
     """Bytes that are free on a device; None where the system does not tell."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
         return None
+    if sys.platform == "win32":
+        status = _MemoryStatus(size=ctypes.sizeof(_MemoryStatus))
+        return status.free if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             facts = dict(line.split(":") for line in lines)

@@ -24,6 +24,7 @@ REGION_FOREGROUND = 0.5
 REGIONS_PER_IMAGE, REGION_FOREGROUND_SHARE = 512, 0.25
 FEWEST_REGIONS = 64
 ANCHOR_SMOOTHNESS, REGION_SMOOTHNESS = 1 / 9, 1.0  # where the L1 losses turn quadratic
+PAIRS_AT_ONCE = 4_000_000  # of boxes, when overlaps of anchors are found
 SMALLEST_SIDE = 1e-3  # pixels, when overlaps of regions are compared
 
 Choose = Callable[[Tensor, int], Tensor]
@@ -182,7 +183,18 @@ def _region_losses(
 
 
 def _horizontal_iou(first: Tensor, second: Tensor) -> Tensor:
-    """IoU (n, m) of horizontal boxes (n, 4) and (m, 4)."""
+    """IoU (n, m) of horizontal boxes (n, 4) and (m, 4).
+
+    So many boxes at a time that what is needed on the way stays small beside a crowded image's result.
+    """
+    result = first.new_empty(len(first), len(second))
+    at_once = max(1, PAIRS_AT_ONCE // max(1, len(second)))
+    for start in range(0, len(first), at_once):
+        result[start : start + at_once] = _iou_of_pairs(first[start : start + at_once], second)
+    return result
+
+
+def _iou_of_pairs(first: Tensor, second: Tensor) -> Tensor:
     low = torch.maximum(first[:, None, :2], second[None, :, :2])
     high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
     common = (high - low).clamp(min=0).prod(2)

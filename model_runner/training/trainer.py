@@ -2,23 +2,21 @@
 """The loop: steps, validations and checkpoints of one process.
 
 All that is random is a function of the seed and the number of a step, and all that a step leaves is in the
-checkpoint: a training that goes on from any checkpoint ends as one that was never interrupted.
+checkpoint: a training that goes on from any checkpoint ends as one that was never interrupted. (On GPUs but for
+rounding, since they add up in another order each time.)
 """
 
 import copy
 import math
 import time
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from model_runner.contract.model_card import ModelCard
-from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.device import is_lack_of_memory
 from model_runner.errors import Cancelled, InputError, OutOfMemory
 from model_runner.report import Report
@@ -29,36 +27,15 @@ from model_runner.training.chance import standard_error
 from model_runner.training.course import COUNTS, Clock, Course
 from model_runner.training.event_file import EventFile
 from model_runner.training.interruption import Interruption
+from model_runner.training.job import Job
 from model_runner.training.memory import parts_that_fit
 from model_runner.training.module import Learner
-from model_runner.training.plan import Plan
-from model_runner.training.recipes.recipe import Metric, Recipe
+from model_runner.training.recipes.recipe import Metric
 from model_runner.training.resumption import beginning
 
 GRADIENT_CLIP = 35.0
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 LEEWAY = 0.5  # standard errors below the best figure within which a later state, more settled, is taken for as good
-
-
-class Job(NamedTuple):
-    """What is trained on what; goes to each of the processes that share the work.
-
-    Attributes:
-        output: folder of the checkpoints and the log.
-        weights: (images,), how often each training image comes in an epoch, on average.
-        checkpoint: to go on from, or None.
-    """
-
-    network: nn.Module
-    card: ModelCard
-    recipe: Recipe
-    request: FinetuneRequest
-    output: Path
-    plan: Plan
-    training: Any
-    validation: Any
-    weights: np.ndarray
-    checkpoint: dict[str, Any] | None
 
 
 def train(fabric: Fabric, job: Job, report: Report) -> None:
@@ -80,16 +57,16 @@ class _Training:
     def __init__(self, fabric: Fabric, job: Job, report: Report, interruption: Interruption) -> None:
         self._fabric, self._job, self._report, self._interruption = fabric, job, report, interruption
         self._plan, self._recipe = job.plan, job.recipe
-        learner = Learner(job.network, job.recipe, job.card, job.request.frozen_stages)
-        self._learner = learner
+        network = job.network
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        self._learner = learner = Learner(network, job.recipe, job.card, job.request.frozen_stages)
         parameters = [each for each in learner.parameters() if each.requires_grad]
         decay = job.recipe.averaging
         self._averaged = None if decay is None else AveragedNetwork(learner.network, decay)
         self._course = Course()
         if job.checkpoint is not None:
             learner.network.load_state_dict(job.checkpoint["network"])
-        if fabric.world_size > 1 and fabric.device.type == "cuda":
-            nn.SyncBatchNorm.convert_sync_batchnorm(learner.network)
         self._module, self._optimizer = fabric.setup(learner, job.recipe.optimizer(parameters, job.plan.learning_rate))
         if self._averaged is not None:
             self._averaged.network.to(fabric.device)
@@ -104,7 +81,8 @@ class _Training:
 
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         self._optimizer.load_state_dict(checkpoint["optimizer"])
-        self._fabric.strategy.precision.load_state_dict(checkpoint["precision"])
+        if checkpoint["precision"]:  # of float16 alone
+            self._fabric.strategy.precision.load_state_dict(checkpoint["precision"])
         if self._averaged is not None:
             self._averaged.load_state_dict(checkpoint["average"])
         self._course = Course(**{**checkpoint["course"], "finished": False})
@@ -148,7 +126,7 @@ class _Training:
 
     def _prepare_parts(self) -> None:
         """Decide in how many parts a batch is computed, unless a checkpoint tells."""
-        if self._course.parts:
+        if self._course.parts and self._fabric.world_size == 1:
             return
         self._course.parts = 1
         if self._fabric.world_size == 1:
@@ -158,12 +136,8 @@ class _Training:
             )
             if batch.parts:
                 images, targets, _ = self._fabric.to_device(batch.parts[0])
-                try:
+                with self._fabric.autocast():
                     self._course.parts = parts_that_fit(self._learner, images, targets, self._plan.batch_size)
-                except (RuntimeError, MemoryError) as error:
-                    if not is_lack_of_memory(error):
-                        raise
-                    self._course.parts = self._plan.batch_size
         if self._course.parts > 1:
             size = self._plan.batch_size
             self._say(
@@ -203,20 +177,25 @@ class _Training:
         return True
 
     def _fits(self, batch: Batch) -> bool:
+        """One step, or False when the memory does not suffice for it."""
         try:
-            self._learn(batch)
+            losses = self._find_gradients(batch)
         except (RuntimeError, MemoryError) as error:
             if not is_lack_of_memory(error):
                 raise
             return False
+        if losses:
+            self._take_step(losses)
         return True
 
-    def _learn(self, batch: Batch) -> None:
-        """One step."""
-        plan, step, fabric = self._plan, self._course.step, self._fabric
-        for group in self._optimizer.param_groups:
-            group["lr"] = plan.learning_rate * self._recipe.learning_rate_factor(step, plan.steps)
-        torch.manual_seed(_seed(self._job.request.seed, step, fabric.global_rank))
+    def _find_gradients(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of a batch; none where no image of it, or of another process's share, could be read."""
+        fabric = self._fabric
+        if fabric.world_size > 1:
+            shares = fabric.all_reduce(torch.tensor(float(bool(batch.parts)), device=fabric.device), reduce_op="sum")
+            if shares < fabric.world_size:
+                return {}
+        torch.manual_seed(_seed(self._job.request.seed, self._course.step, fabric.global_rank))
         self._optimizer.zero_grad()
         losses: dict[str, Tensor] = {}
         for number, part in enumerate(batch.parts, 1):
@@ -227,9 +206,15 @@ class _Training:
                 fabric.backward(total)
             for name, term in {"loss": total, **{f"loss/{name}": term for name, term in terms.items()}}.items():
                 losses[name] = losses.get(name, 0) + term.detach()
-        if not losses:  # no image of the batch could be read
-            return
-        fabric.clip_gradients(self._module, self._optimizer, max_norm=GRADIENT_CLIP, error_if_nonfinite=False)
+        return losses
+
+    def _take_step(self, losses: dict[str, Tensor]) -> None:
+        """Move the weights against the gradients."""
+        plan, step = self._plan, self._course.step
+        rate = plan.learning_rate * self._recipe.learning_rate_factor(step, plan.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._fabric.clip_gradients(self._module, self._optimizer, max_norm=GRADIENT_CLIP, error_if_nonfinite=False)
         self._optimizer.step()
         if self._averaged is not None:
             self._averaged.update(self._learner.network)
@@ -237,7 +222,6 @@ class _Training:
         for name, loss in losses.items():
             self._course.losses[name] = self._course.losses.get(name, 0) + loss
         if self._events is not None:
-            rate = self._optimizer.param_groups[0]["lr"]
             self._events.add(
                 step + 1, {f"step/{name}": value for name, value in {**losses, "learning_rate": rate}.items()}
             )
@@ -361,8 +345,14 @@ class _Training:
             checkpoints.save_checkpoint(self._job.output, checkpoints.BEST, content)
 
     def _write_log(self) -> None:
-        if self._fabric.is_global_zero:
+        if not self._fabric.is_global_zero:
+            return
+        try:
             checkpoints.save_log(self._job.output, self._course.rows)
+        except InputError as error:
+            if not isinstance(error.__cause__, PermissionError):
+                raise
+            self._say("warning", f"{error.__cause__}; the log is written again after the next validation.")
 
     def _save(self) -> None:
         """Leave all that is needed to go on."""
@@ -384,7 +374,8 @@ class _Training:
 
     def _check_cancelled(self) -> None:
         self._interruption.check()
-        self._report.check_cancelled()
+        if self._fabric.is_global_zero:  # others would end the process that keeps the checkpoint
+            self._report.check_cancelled()
 
     def _tell(self) -> None:
         if self._fabric.is_global_zero:

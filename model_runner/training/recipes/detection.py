@@ -26,6 +26,7 @@ from model_runner.training.recipes.pieces import objects_of, pieces_of
 from model_runner.training.schedules import staircase, warm_up
 
 SCALE = (0.75, 1.33)
+LABELS = ("boxes", "labels", "difficult")  # of a sample
 IOU = 0.5  # from which a detection is right
 THRESHOLD = 0.3  # of a model that has found nothing yet
 MERGE_IOU = 0.1  # at which the network joins boxes while it is measured
@@ -121,13 +122,14 @@ class DetectionMetric:
     def update(self, network: nn.Module, images: Tensor, targets: list[Sample]) -> None:
         """Take a batch of normalised images."""
         size = images.shape[-2:]
+        targets = [each._replace(**{name: getattr(each, name).cpu() for name in LABELS}) for each in targets]
         for target in targets:
             self.seen[target.name] = []
         for piece in pieces_of(*size):
             for found, target in zip(network(piece.of(images)), targets, strict=True):
                 labelled = objects_of(piece, *size, target)
-                truth = (labelled.boxes, labelled.labels, labelled.difficult)
-                self.seen[target.name].append(overlaps(*(each.cpu() for each in (*found, *truth))))
+                truth = (getattr(labelled, name) for name in LABELS)
+                self.seen[target.name].append(overlaps(*(each.cpu() for each in found), *truth))
 
     def compute(self) -> dict[str, float]:
         """mAP50, the best F1 and its threshold, and the average precision of each class that the images show."""

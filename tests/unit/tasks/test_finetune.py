@@ -19,9 +19,11 @@ from model_runner.report import Report
 from model_runner.tasks.evaluate import evaluate
 from model_runner.tasks.finetune import finetune
 from model_runner.tasks.training_report import fingerprint
-from model_runner.training import fit
+from model_runner.training import fit, hardware
+from model_runner.training.checkpoints import LAST, load_checkpoint
 from model_runner.training.datasets.objects import Sample
 from model_runner.training.recipes import find_recipe
+from model_runner.training.recipes.detection import DetectionRecipe
 from tests.lines import Lines
 
 SIDE = 96
@@ -106,12 +108,69 @@ def test_the_report_tells_the_parts_that_the_dataset_has(request_of, tmp_path, f
     assert f"objects in {untold}" not in head
 
 
-def test_several_processes_share_the_images(request_of, monkeypatch):
-    hardware = {"accelerator": "cpu", "devices": 2, "strategy": fit.shared_work(), "precision": "32-true"}
-    monkeypatch.setattr(fit, "_hardware", lambda request, report: hardware)
-    finished = finetune(request_of(batch_size=4), Report())  # two images for each
+@pytest.fixture
+def two_processes(monkeypatch):
+    two = {"accelerator": "cpu", "devices": 2, "strategy": hardware.shared_work()}
+    monkeypatch.setattr(fit, "choose_hardware", lambda request, report: two)
+
+
+class Damages(Lines):
+    """Makes training images unreadable once the first epoch is over; the checks before a training would refuse them."""
+
+    def __init__(self, images):
+        super().__init__()
+        self._images = images
+
+    def log(self, level, text):
+        super().log(level, text)
+        if text.startswith("Epoch 1 "):
+            for image in self._images:
+                image.write_bytes(b"nothing")
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_several_processes_share_the_images_and_wait_for_none_that_has_none(request_of, tmp_path):
+    images = sorted((tmp_path / "courts" / "train" / "images").iterdir())
+    lines = Damages(images[:1])
+    finished = finetune(request_of(batch_size=2, epochs=3, skip_unreadable=True), lines)
     card, _ = open_model("my-courts", "detect")
     assert card.metrics["mAP50"] == finished.numbers["mAP50"]
+    assert any(line.startswith("Epoch 3 of 3: loss") for line in lines.lines)
+    assert any("Left out" in line for line in lines.lines)
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_a_fault_that_one_of_several_processes_meets_is_told(request_of, tmp_path):
+    images = (tmp_path / "courts" / "train" / "images").iterdir()
+    with pytest.raises(InputError, match=r"Repair or remove it"):
+        finetune(request_of(batch_size=4, epochs=40), Damages(images))
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_several_processes_stop_when_the_user_asks_to(request_of, tmp_path):
+    class Stops(Lines):
+        def check_cancelled(self):
+            if any(line.startswith("Epoch 1 ") for line in self.lines):
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        finetune(request_of(batch_size=4, epochs=40), Stops())
+    assert (tmp_path / "my courts" / "model.safetensors").is_file()
+    assert load_checkpoint(tmp_path / "my courts", LAST)["course"]["step"] < 40
+
+
+def test_labels_keep_their_precision_when_networks_have_less(request_of, monkeypatch):
+    taught = []
+    losses = DetectionRecipe.losses
+
+    def note(self, network, images, targets):
+        taught.extend(each.boxes for each in targets)
+        return losses(self, network, images, targets)
+
+    monkeypatch.setattr(DetectionRecipe, "losses", note)
+    finetune(request_of(precision="bf16", workers=0), Report())
+    assert {boxes.dtype for boxes in taught} == {torch.float32}
+    assert any((boxes != boxes.bfloat16().float()).any() for boxes in taught)
 
 
 @pytest.mark.parametrize(
@@ -132,27 +191,41 @@ def test_a_device_that_is_not_there_is_told(request_of, monkeypatch, wish, words
 @pytest.mark.parametrize(
     ("device", "generation", "used", "told"),
     [
-        ("auto", 8, {"devices": 2, "precision": "bf16-mixed"}, "Computing on 2 GPUs, bf16."),
-        ("cuda:1", 7, {"devices": [1], "precision": "16-mixed", "strategy": "auto"}, "Computing on a GPU, fp16."),
+        ("auto", 8, [0, 2], "Computing on 2 GPUs, bf16."),
+        ("cuda:1", 7, [1], "Computing on a GPU, fp16."),
     ],
 )
 def test_all_gpus_are_used_or_the_one_asked_for(request_of, monkeypatch, device, generation, used, told):
     own = torch.device("cuda:0" if device == "auto" else device)
-    monkeypatch.setattr(fit, "resolve_device", lambda wanted: (own, "a GPU"))
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (generation, 5))
+    monkeypatch.setattr(hardware, "resolve_device", lambda wanted: (own, "a GPU"))
+    monkeypatch.setattr(hardware, "cuda_obstacle", lambda wanted: None)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    generations = {0: (generation, 5), 1: (6, 1), 2: (generation, 5)}  # the second is an old one for a screen
+    monkeypatch.setattr(
+        torch.cuda,
+        "get_device_capability",
+        lambda each: generations[each] if isinstance(each, int) else (generation, 5),
+    )
     taken = {}
 
-    def take(**hardware):
-        taken.update(hardware)
+    def take(**wanted):
+        taken.update(wanted)
         raise Cancelled
 
     monkeypatch.setattr(fit, "Fabric", take)
     lines = Lines()
     with pytest.raises(Cancelled):
         finetune(request_of(device=device), lines)
-    assert {"accelerator": "cuda", **used}.items() <= taken.items()
+    assert (taken["accelerator"], taken["devices"]) == ("cuda", used)
     assert told in lines.lines
+
+
+def test_systems_whose_gpus_cannot_share_work_use_the_first(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda each: (8, 6))
+    monkeypatch.setattr(hardware, "resolve_device", lambda wanted: (torch.device("cuda:0"), "a GPU"))
+    assert hardware.choose_hardware(FinetuneRequest(task="detect", data=".", output="out"), Report())["devices"] == [0]
 
 
 def test_a_cancelled_training_leaves_its_best_model_and_goes_on(request_of, tmp_path):
