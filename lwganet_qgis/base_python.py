@@ -42,12 +42,16 @@ def find_pythons() -> Iterator[str]:
 
 def why_unusable(python: str) -> Optional[str]:
     """Why a Python cannot create the environment; None if it may be able to."""
+    if sys.platform == "win32" and "\\windowsapps\\" in python.lower():
+        return "those of the Microsoft Store hide from others what they write into AppData; take one from python.org"
     try:
         probe = subprocess.run(
             [python, "-s", "-c", PROBE],
             env=clean_environment(os.environ),
+            stdin=subprocess.DEVNULL,  # QGIS for Windows may have one that is not there any more
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=PROBE_SECONDS,
             check=False,
             **own_session(),

@@ -17,8 +17,10 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import IO, Callable, Iterable, Iterator, Mapping, Optional, Sequence
+from uuid import uuid4
 
 from ..model_runner.contract.folders import PLUGIN_ROOT, environment_folder
+from ..model_runner.contract.renaming import put_in_place
 from .base_python import find_pythons, none_found, why_unusable
 from .runner_environment import MARK_FILE, PYTORCH_LOCKS, REQUIREMENTS, EnvironmentProblem, mark_of, python_in
 from .runner_process import clean_environment, kill_with_children, own_session
@@ -37,11 +39,14 @@ PIP_INSTALL = (
     *("--progress-bar", "off", "--disable-pip-version-check", "--no-warn-script-location"),
 )
 BUILDING, FORMER = "env~", ".old"  # in names of environments that are none yet or any more, short for Windows
-LEFTOVER = re.compile(rf"{BUILDING}[a-z0-9_]{{8}}({re.escape(FORMER)})?")  # eight signs of tempfile.mkdtemp
+LEFTOVER = re.compile(rf"{BUILDING}[a-z0-9_]{{8}}({re.escape(FORMER)})?")
 LONGEST_PATH = 258  # of a file on Windows, unless it is told to allow longer ones; a folder may have eleven less
 DEEPEST_FILE = {"cpu": 167, "cuda": 173}  # characters below site-packages, of a licence among those of PyTorch
 FAULTS = (
-    (r"No space left on device|not enough space on the disk", "The disk is full; free some space and repeat."),
+    (
+        r"No space left on device|not enough space on the disk|WinError 112\b",
+        "The disk is full; free some space and repeat.",
+    ),
     (r"ProxyError|407 Proxy|Cannot connect to proxy", "The proxy refused the connection; check QGIS's proxy settings."),
     (
         r"SSLError|CERTIFICATE_VERIFY_FAILED",
@@ -66,7 +71,10 @@ FAULTS = (
         r"WinError 206|Long Path support",
         "The folder of the environment lies too deep for Windows; choose a short one with the variable LWGANET_HOME.",
     ),
-    (r"Permission denied|Access is denied", "A file or folder may not be written; check the rights of the folder."),
+    (
+        r"Permission denied|Access is denied|WinError (5|32)\b",
+        "A file or folder may not be written; check the rights of the folder.",
+    ),
 )
 
 
@@ -91,7 +99,7 @@ class Setup:
     ) -> None:
         self._tell = tell
         self._is_cancelled = is_cancelled
-        self._variables = {**clean_environment(os.environ), **(variables or {})}
+        self._variables = {**clean_environment(os.environ), "PYTHONUTF8": "1", **(variables or {})}
 
     def create(self, pytorch: str = "auto", base_python: str = "") -> Path:
         """Create the environment anew and return its Python.
@@ -120,7 +128,8 @@ class Setup:
         return python_in(place)
 
     def _build(self, place: Path, bases: Iterable[str], pytorch: str) -> None:
-        building = Path(tempfile.mkdtemp(prefix=BUILDING, dir=place.parent))
+        building = place.with_name(BUILDING + uuid4().hex[:8])  # one of tempfile's would serve its owner only
+        building.mkdir()
         try:
             self._make_bare(building, bases)
             self._install(building, pytorch)
@@ -328,8 +337,8 @@ def _take_place(building: Path, place: Path) -> None:
     old = building.with_name(building.name + FORMER)
     try:
         if place.exists():
-            place.rename(old)
-        building.rename(place)
+            put_in_place(place, old)
+        put_in_place(building, place)
     except OSError as error:
         raise EnvironmentProblem(
             f"The environment in {place} is in use ({error.strerror}){_put_back(old, place)}; close other QGIS windows "

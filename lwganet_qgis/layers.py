@@ -55,7 +55,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def keep_files(paths: Iterable[str]) -> Path:
-    """Move files to a new folder among the user's data, where they stay, and return it.
+    """Put files into a new folder among the user's data, where they stay, and return it.
 
     Raises:
         OSError: they cannot be written there.
@@ -64,7 +64,11 @@ def keep_files(paths: Iterable[str]) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y-%m-%d-%H%M-"), dir=place))
     for path in paths:
-        shutil.move(path, str(folder))
+        target = folder / Path(path).name
+        try:
+            os.replace(path, target)
+        except OSError:  # another disk; or QGIS for Windows, which holds what it has read, lets it be copied only
+            shutil.copyfile(path, target)
     return folder
 
 

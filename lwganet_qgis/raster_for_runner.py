@@ -207,7 +207,11 @@ def _as_in_qgis(
     """A virtual file that gives a raster what the user gave its layer; None keeps what the raster says."""
     virtual = file_for(name, ".vrt", folder)
     wkt = None if crs is None else crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
-    if gdal.Translate(virtual, path, format="VRT", outputSRS=wkt, noData=no_data) is None:
+    try:
+        made = gdal.Translate(virtual, path, format="VRT", outputSRS=wkt, noData=no_data)
+    except RuntimeError:  # since 3.38 QGIS has GDAL raise its errors
+        made = None
+    if made is None:
         raise InputError(f"GDAL cannot open {path}.")
     return virtual
 

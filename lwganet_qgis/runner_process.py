@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -19,6 +20,7 @@ from ..model_runner.contract.messages import decode, encode
 # QGIS sets these for its own libraries; another Python with other libraries fails on them.
 FOREIGN_PREFIXES = ("PYTHON", "GDAL_", "PROJ_", "CPL_", "LD_", "DYLD_", "QT_", "QGIS_", "GIS", "OSGEO4W")
 FOREIGN_NAMES = ("VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+SECONDS_TO_KILL = 10
 LAST_WORDS = 50
 LONGEST_LAST_WORD = 500
 
@@ -47,7 +49,16 @@ def kill_with_children(process: subprocess.Popen) -> None:
     """End a process that was started in its ``own_session``, and all that it started, at once."""
     if sys.platform == "win32":
         command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
-        subprocess.run(command, capture_output=True, check=False, **own_session())
+        with suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=SECONDS_TO_KILL,
+                **own_session(),
+            )
+        process.kill()  # does nothing to one that has ended
         return
     try:
         os.killpg(process.pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ that says what is wrong and how to mend it), 3 cancelled, 1 anything else.
 """
 
 import argparse
+import io
 import re
 import sys
 import traceback
@@ -42,6 +43,9 @@ MODEL_COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
+    for stream in (sys.stdout, sys.stderr):  # in a pipe on Windows they refuse letters that its code page lacks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(_join_negative_lists(sys.argv[1:] if arguments is None else arguments))
     try:
         return options.action(options)

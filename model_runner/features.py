@@ -199,7 +199,7 @@ def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, name: str) ->
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             plain = os.path.join(folder, "layer.gpkg")
             pyogrio.write_dataframe(frame, plain, layer=layer_name(name), **kind, **GEOPACKAGE)
-            shutil.move(plain, path)
+            shutil.copyfile(plain, path)  # on Windows a file that is moved keeps the folder's rights: its owner's only
     except (DataSourceError, DataLayerError, OSError) as error:
         raise InputError(f"{path} cannot be written: {one_line(error)}") from error
 

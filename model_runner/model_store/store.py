@@ -6,11 +6,12 @@ of the user lie in ``user_models_folder()``, each in a folder named by its id.
 """
 
 import hashlib
-import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -26,6 +27,7 @@ from model_runner.contract.model_card import (
     model_folders,
     read_card,
 )
+from model_runner.contract.renaming import put_in_place
 from model_runner.errors import ModelError, one_line
 from model_runner.model_store.weight_files import weights_of
 from model_runner.networks import build_network
@@ -156,19 +158,20 @@ def save_model(card: ModelCard, state_dict: Mapping[str, Tensor], folder: Path |
     folder = folder or user_models_folder() / card.id
     if all((folder / name).exists() for name in (CARD_FILE, WEIGHTS_FILE)):
         raise ModelError(f"The folder {folder} holds a model already; remove it first or choose another one.")
+    # not a folder of tempfile's: on Windows only its owner may read what was moved out of one
+    unfinished = folder.parent / f".unfinished-{uuid4().hex[:12]}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as unfinished:
-            written = Path(unfinished) / "model"
-            written.mkdir()
-            _write(card, state_dict, written)
-            if folder.is_dir():
-                for name in (WEIGHTS_FILE, CARD_FILE):
-                    os.replace(written / name, folder / name)
-            else:
-                written.rename(folder)
+        unfinished.mkdir(parents=True)
+        _write(card, state_dict, unfinished)
+        if folder.is_dir():
+            for name in (WEIGHTS_FILE, CARD_FILE):
+                put_in_place(unfinished / name, folder / name)
+        else:
+            put_in_place(unfinished, folder)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"The model {card.id} cannot be written to {folder}: {one_line(error)}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 

@@ -23,6 +23,7 @@ NULLABLE = {"int16": "Int16", "int32": "Int32", "int64": "Int64", "bool": "boole
 NOT_FIRST_IN_LAYERS = re.compile(r"^[\W_]+")
 TAKEN_BEGINNINGS = ("gpkg", "sqlite_", "rtree_")  # of names of tables that GeoPackages make themselves
 NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
+DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)\d", re.IGNORECASE)  # names that Windows keeps for itself
 
 
 def read_polygon_features(
@@ -93,7 +94,8 @@ def class_name(value: object) -> str:
         return ""
     is_whole = isinstance(value, float) and value.is_integer()  # of whole numbers, if one of them is missing
     text = str(int(value)) if is_whole else str(value)
-    return NOT_IN_NAMES.sub("_", text).strip().strip(".")
+    name = NOT_IN_NAMES.sub("_", text).strip().strip(".")
+    return f"{name}_" if DEVICES.fullmatch(name) else name
 
 
 def name_without_blanks(name: str) -> str:

@@ -4,10 +4,12 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
+from model_runner.contract.renaming import put_in_place
 from model_runner.errors import InputError, RunnerError
 from model_runner.raster.polygon_files import layer_name, layers_of
 
@@ -20,9 +22,10 @@ KEPT_SIDECAR = ".aux.xml"  # in which GDAL keeps what a format has no place for
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, which takes the place of ``path`` when the block ends well.
 
-    After an exception nothing is left of it, and a former file at ``path`` is as it was. Sidecars that a former file
-    leaves (a journal would be played into the new file) are removed with it. GDAL's ``.aux.xml``, where there is one
-    beside the temporary path, goes along.
+    After an exception nothing is left of it, and a former file at ``path`` is as it was. Where another program holds
+    that one, as Windows lets them, the result lies beside it under another name, which the error tells. Sidecars that
+    a former file leaves (a journal would be played into the new file) are removed with it. GDAL's ``.aux.xml``, where
+    there is one beside the temporary path, goes along.
 
     Raises:
         InputError: the folder is missing or not writable, or the file there cannot be replaced.
@@ -32,15 +35,17 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     unfinished = target.with_name(f".{target.stem}.{uuid4().hex[:12]}{target.suffix}")
     try:
         yield unfinished
-        _refuse_held(target)
         try:
+            if target.exists():
+                put_in_place(target, target)  # refused where it is held: its sidecars remain then
             _remove(_sidecars(target))
-            os.replace(unfinished, target)
-            sidecar = unfinished.with_name(unfinished.name + KEPT_SIDECAR)
-            if sidecar.exists():
-                os.replace(sidecar, target.with_name(target.name + KEPT_SIDECAR))
+            _rename(unfinished, target)
         except PermissionError as error:
-            raise InputError(_held(target)) from error
+            kept = _free_name(target)
+            with suppress(OSError):
+                _rename(unfinished, kept)
+            where = f"The result is in {kept}." if kept.exists() else ""
+            raise InputError(f"{_held(target)} {where}".rstrip()) from error
     finally:
         _remove([unfinished, *_sidecars(unfinished)])
 
@@ -82,10 +87,10 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
         if parent == target:
             _refuse_content(target, besides=unfinished)
             for each in unfinished.iterdir():
-                os.replace(each, target / each.name)
+                put_in_place(each, target / each.name)
         else:
             refuse_used_folder(target)
-            os.replace(unfinished, target)
+            put_in_place(unfinished, target)
     except RunnerError:
         raise
     except OSError as error:
@@ -144,6 +149,20 @@ def _refuse_losing_layers(target: Path) -> None:
         others = [name for name in layers_of(target) if name != layer_name(target.stem)]
         if others:
             raise InputError(f"{target} holds the layers {', '.join(others)}, which would be lost; name another file.")
+
+
+def _rename(unfinished: Path, target: Path) -> None:
+    """Give a file, and what GDAL keeps beside it, the name of another."""
+    put_in_place(unfinished, target)
+    sidecar = unfinished.with_name(unfinished.name + KEPT_SIDECAR)
+    if sidecar.exists():
+        put_in_place(sidecar, target.with_name(target.name + KEPT_SIDECAR))
+
+
+def _free_name(target: Path) -> Path:
+    """A name like that of a file, with a number, that no file has."""
+    names = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in count(2))
+    return next(name for name in names if not name.exists())
 
 
 def _held(target: Path) -> str:

@@ -129,6 +129,8 @@ def _classes_of_task(request: ExportDataRequest, labels: LabelLayer) -> tuple[La
         written = tuple(map(name_without_blanks, names))
         refuse_same_names(names, written)
         return replace(labels, names=written), None
+    if request.task == "classify":  # folders; not all systems tell Forest from forest
+        refuse_same_names(names, [name.casefold() for name in names])
     if request.task == "change":
         return replace(labels, names=("unchanged", "changed"), numbers=np.ones_like(labels.numbers)), 0
     if request.task == "segment" and request.background != NO_BACKGROUND:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which images come in which step: a function of the seed and the step alone, so that any step can be the first."""
 
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -133,7 +134,11 @@ def training_loader(
 def validation_loader(
     samples: Any, collate: Callable, size: int, workers: int, rank: int, processes: int
 ) -> DataLoader:
-    """The validation images of a process, each once, as batches of one part."""
+    """The validation images of a process, each once, as batches of one part.
+
+    Where processes are no forks, each would import all it needs anew, for every validation: there is none then.
+    """
+    workers = workers if multiprocessing.get_start_method() == "fork" else 0
     own = list(range(rank, len(samples), processes))
     return DataLoader(
         Readable(samples),

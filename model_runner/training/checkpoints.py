@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from model_runner.contract.renaming import put_in_place
 from model_runner.errors import InputError
 
 FOLDER = "checkpoints"
@@ -90,7 +91,7 @@ def _write_whole(path: Path, content: bytes | memoryview) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        put_in_place(unfinished, path)
         _settle(path.parent)
     except OSError as error:
         with suppress(OSError):

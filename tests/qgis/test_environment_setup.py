@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import os
 import shutil
 import sys
 import time
@@ -62,14 +63,14 @@ def test_a_new_environment_replaces_the_old_one(home, healthy):
 
 def test_an_environment_that_cannot_be_replaced_stays(home, healthy, monkeypatch):
     Path(home, "environment", "bin").mkdir(parents=True)
-    rename = Path.rename
+    replace = os.replace
 
     def fail_for_the_new_one(path, target):
         if path.name.startswith("env~") and not path.name.endswith(".old"):
             raise PermissionError(13, "Access is denied")
-        return rename(path, target)
+        return replace(path, target)
 
-    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    monkeypatch.setattr(os, "replace", fail_for_the_new_one)
     with pytest.raises(EnvironmentProblem, match=r"in use \(Access is denied\), and the former one serves on; close"):
         Setup(print).create("cpu")
     assert [each.name for each in (home / "environment").iterdir()] == ["bin"]

@@ -131,10 +131,12 @@ def test_a_file_that_another_program_opens_during_the_work_stays_with_all_that_i
     writing = atomic(path)
     writing.__enter__().write_text("new")
     hold(path)
-    with pytest.raises(InputError, match="close it in other programs"):
+    (tmp_path / "a-2.tif").write_text("another")
+    with pytest.raises(InputError, match=r"close it in other programs.* The result is in .*a-3\.tif\.$"):
         writing.__exit__(None, None, None)
     assert (path.read_text(), sidecar.read_text()) == ("old", "old")
-    assert sorted(os.listdir(tmp_path)) == ["a.tif", "a.tif.aux.xml"]
+    assert (tmp_path / "a-3.tif").read_text() == "new"
+    assert sorted(os.listdir(tmp_path)) == ["a-2.tif", "a-3.tif", "a.tif", "a.tif.aux.xml"]
 
 
 def test_what_lies_beside_a_file_may_be_held_too(tmp_path, hold):

@@ -391,6 +391,12 @@ def test_wrong_input_is_one_line_and_leaves_nothing(options, words, town, layer,
     assert set(tmp_path.iterdir()) == before
 
 
+def test_classes_that_some_systems_put_into_one_folder_are_refused(town, layer, export):
+    labels = layer(rectangles(2), ["Forest", "forest"])
+    with pytest.raises(InputError, match="'Forest' and 'forest' would both be called forest; rename one"):
+        export(town, task="classify", labels=labels)
+
+
 def test_polygons_beside_the_raster_and_without_class_are_refused(town, layer, export):
     far = layer([shapely.box(9000, 0, 9010, 10)], ["a"])
     with pytest.raises(

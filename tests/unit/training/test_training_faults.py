@@ -246,6 +246,22 @@ def test_a_batch_that_does_not_fit_is_halved_and_its_gradients_gathered(train, e
         train("none", network=Tiny(largest=0, error=error))
 
 
+def test_a_log_that_another_program_holds_is_written_again_after_the_next_validation(train, tmp_path, monkeypatch):
+    """As Windows has it while a spreadsheet shows the file."""
+    lines, replace, refusals = Lines(), os.replace, iter([True])
+
+    def hold_once(source, target):
+        if str(target).endswith("metrics.csv") and next(refusals, False):
+            raise PermissionError(13, "held", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", hold_once)
+    train(report=lines, epochs=3)
+    with (tmp_path / "run" / "log" / "metrics.csv").open() as log:
+        assert [row["epoch"] for row in csv.DictReader(log)] == ["1", "2", "3"]
+    assert sum("the log is written again" in line for line in lines.warnings) == 1
+
+
 def test_training_ends_when_it_has_not_become_better_for_long_enough(train, tmp_path):
     lines = Lines()
     train(report=lines, epochs=40, patience=2, learning_rate=1e-9)
