@@ -15,6 +15,7 @@ from .parameters import (
     advanced,
     explained,
     how_to_compute,
+    mirrored_views,
     model_choice,
     optional_number,
     polygon_output,
@@ -60,6 +61,7 @@ class ClassifyScenes(RunnerAlgorithm):
             ),
             *where_to_look("INPUT"),
             *how_to_compute("scenes"),
+            mirrored_views("scene"),
             advanced(
                 explained(
                     optional_number(
@@ -99,6 +101,7 @@ class ClassifyScenes(RunnerAlgorithm):
             cell_size=values.number("CELL_SIZE"),
             cell_pixels=values.integer("CELL_PIXELS"),
             top=values.integer("TOP") or 3,
+            flips=values.flag("FLIPS"),
             compute=values.compute(),
         )
 

@@ -182,12 +182,12 @@ def precision_choice() -> QgsProcessingParameterDefinition:
     )
 
 
-def mirrored_views() -> QgsProcessingParameterDefinition:
-    """Whether the network looks at each tile four times."""
+def mirrored_views(what: str = "tile") -> QgsProcessingParameterDefinition:
+    """Whether the network looks at each tile, or whatever it looks at, four times."""
     return switch(
         "FLIPS",
         "Average over four mirrored views",
-        "Each tile is also computed mirrored left to right, top to bottom and both: a little better, four times as "
+        f"Each {what} is also computed mirrored left to right, top to bottom and both: a little better, four times as "
         "slow.",
     )
 

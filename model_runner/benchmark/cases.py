@@ -128,7 +128,7 @@ CASES = {
         tiles_across=12,
         request=lambda rasters, results: ClassifyRequest(_source(rasters), output=f"{results}/scenes.gpkg", top=TOP),
         read=_read_scenes,
-        predictor=lambda network, card, computer: classifier(network, card, computer.device, computer.precision, TOP),
+        predictor=partial(classifier, top=TOP, flips=False),
         batches=SCENES_FOR_A_TILE,
     ),
 }

@@ -130,6 +130,7 @@ class ClassifyRequest:
     cell_size: Optional[float] = option("side of a cell in metres (default: what the model has learnt from)", None)
     cell_pixels: Optional[int] = option("side of a cell in pixels of the raster, instead of metres", None, metavar="PX")
     top: int = option("how many of the likeliest classes to tell", 3, metavar="K")
+    flips: bool = option("average over four mirrored views: a little better, four times as slow", False)
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
@@ -192,7 +193,7 @@ class EvaluateRequest:
         "change: numbers of the later raster's bands (default: those of the earlier one)", ()
     )
     match_colours: bool = option("change: bring the later raster's brightness and contrast to the earlier one's", False)
-    flips: bool = option("segment and change: average over four mirrored views", False)
+    flips: bool = option("segment, change and classify: average over four mirrored views", False)
     nms_iou: Optional[float] = option(
         "detect: overlap above which two boxes are one object (default: the model's)", None
     )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.task_requests import ClassifyRequest
@@ -22,6 +23,7 @@ from model_runner.inference.computing import Computer
 from model_runner.inference.engine import Throughput, run_over_tiles
 from model_runner.inference.opening import known_range, knows, warn_of_unknown_scale
 from model_runner.inference.prepare import prepare_mirrored
+from model_runner.inference.views import mean_of_mirrored_views
 from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, details, middle_square, plan_cells, seen_side
 from model_runner.raster.source import RasterSource, TileInput, open_source
 from model_runner.raster.working_grid import WorkingGrid
@@ -172,40 +174,51 @@ def classify_scenes(
     card: ModelCard,
     computer: Computer,
     top: int,
+    flips: bool,
     report: Report,
 ) -> tuple[SceneClasses, Throughput]:
     """The ``top`` likeliest classes of the scenes that have data on half of their area, and what the run did.
+
+    With ``flips`` four mirrored views of each are averaged.
 
     Raises:
         OutOfMemory: not even one scene fits.
         Cancelled: the user asked to stop.
     """
     collector = SceneCollector(min(top, len(card.classes)))
-    predict = classifier(network, card, computer.device, computer.precision, collector.top)
+    predict = classifier(network, card, computer, collector.top, flips)
     throughput = run_over_tiles(source, scenes, predict, collector, computer.batch_size, report)
     return collector.finish(), throughput
 
 
 def classifier(
-    network: torch.nn.Module, card: ModelCard, device: torch.device, precision: torch.dtype, top: int
+    network: torch.nn.Module, card: ModelCard, computer: Computer, top: int, flips: bool
 ) -> Callable[[list[TileInput]], list[Ranking]]:
     """The function that predicts a batch of scenes, as the engine wants it."""
-    return partial(_predict, network, card, device, precision, top)
+    return partial(_predict, network, card, computer, top, flips)
+
+
+def scene_probabilities(network: torch.nn.Module, images: Tensor, computer: Computer, flips: bool) -> Tensor:
+    """The probabilities (n, classes) of normalised images (n, bands, h, w), float32 on their device.
+
+    With ``flips`` those of four mirrored views are averaged.
+    """
+
+    def predict(images: Tensor) -> Tensor:
+        with computer.autocast():
+            logits = network(images)
+        return logits.float().softmax(1)[:, :, None, None]  # as a map of one pixel, which may be mirrored
+
+    found = mean_of_mirrored_views(predict, images) if flips else predict(images)
+    return found.flatten(1)
 
 
 @torch.inference_mode()
 def _predict(
-    network: torch.nn.Module,
-    card: ModelCard,
-    device: torch.device,
-    precision: torch.dtype,
-    top: int,
-    scenes: list[TileInput],
+    network: torch.nn.Module, card: ModelCard, computer: Computer, top: int, flips: bool, scenes: list[TileInput]
 ) -> list[Ranking]:
-    images = prepare_mirrored([_middle(scene) for scene in scenes], card, device)
-    with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-        logits = network(images)
-    probabilities, labels = logits.float().softmax(dim=1).topk(top)
+    images = prepare_mirrored([_middle(scene) for scene in scenes], card, computer.device)
+    probabilities, labels = scene_probabilities(network, images, computer, flips).topk(top)
     # Plain numbers: small tensors that outlive a batch would keep the memory around them from being used again
     return list(zip(labels.tolist(), probabilities.tolist(), strict=True))
 

@@ -85,7 +85,15 @@ def classify(request: ClassifyRequest, report: Report) -> Finished:
     if request.compute.batch_size is None:
         computer = computer._replace(batch_size=SCENES_FOR_A_TILE * computer.batch_size)
 
-    look = partial(classify_scenes, network=network, card=card, computer=computer, top=request.top, report=report)
+    look = partial(
+        classify_scenes,
+        network=network,
+        card=card,
+        computer=computer,
+        top=request.top,
+        flips=request.flips,
+        report=report,
+    )
     scenes = (_classify_images if is_folder else _classify_raster)(
         request, card, look, partial(_describe, card, run.id), report
     )

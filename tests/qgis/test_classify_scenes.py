@@ -16,11 +16,11 @@ def test_only_the_image_is_needed(scenes, fake_runner, raster):
 
 @pytest.mark.parametrize("size", [{"CELL_SIZE": 12.5}, {"CELL_PIXELS": 64}])
 def test_every_value_reaches_the_runner(scenes, fake_runner, size):
-    scenes(TOP=1, BANDS=[3, 2, 1], BATCH_SIZE=4, **size)
+    scenes(TOP=1, BANDS=[3, 2, 1], BATCH_SIZE=4, FLIPS=True, **size)
     request = fake_runner.requests[0]
     assert {name: request[name.lower()] for name in size} == size
     assert request["source"]["bands"] == [3, 2, 1]
-    assert (request["top"], request["compute"]["batch_size"]) == (1, 4)
+    assert (request["top"], request["flips"], request["compute"]["batch_size"]) == (1, True, 4)
 
 
 def test_zones_are_handed_over_with_their_fields(scenes, fake_runner, polygon_layer):
@@ -142,5 +142,5 @@ def test_the_form_is_the_public_one(scenes):
         *"INPUT MODEL CELL_SIZE ZONES EXTENT MASK BANDS RESOLUTION DEVICE OUTPUT".split()
     }
     assert {each.name() for each in definitions if each.flags() & folded} == {
-        *"BATCH_SIZE PRECISION CELL_PIXELS TOP".split()
+        *"BATCH_SIZE PRECISION FLIPS CELL_PIXELS TOP".split()
     }

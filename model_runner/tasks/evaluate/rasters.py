@@ -143,7 +143,7 @@ def measure_raster_scenes(
         scenes = square_scenes(source.grid, boxes, np.arange(len(boxes)))
         warn_of_scale(scenes, source.grid, card, report)
         reader = RasterScenes(source, card.tile_size)
-        found, _ = classify_scenes(reader, scenes, network, card, computer, len(card.classes), report)
+        found, _ = classify_scenes(reader, scenes, network, card, computer, len(card.classes), request.flips, report)
         if not len(found.numbers):
             raise InputError(f"None of the {len(scenes)} polygons of {request.reference} has data under it.")
         tally = SceneTally(card, Gallery())

@@ -15,6 +15,7 @@ from model_runner.evaluation.measured import Measured
 from model_runner.evaluation.scenes import SceneTally
 from model_runner.inference.computing import Computer
 from model_runner.inference.prepare import prepare_mirrored
+from model_runner.inference.scenes import scene_probabilities
 from model_runner.metrics.confusion import agreement
 from model_runner.raster.scenes import seen_side
 from model_runner.raster.source import TileInput
@@ -47,9 +48,8 @@ def measure_scenes(
         seen = [samples[number].image.numpy() for number in numbers]
         batch = [TileInput(image, np.ones(image.shape[1:], bool)) for image in seen]
         images = prepare_mirrored(batch, card, computer.device)
-        with computer.autocast():
-            logits = network(images)
-        for number, probabilities in zip(numbers, logits.float().softmax(1).cpu(), strict=True):
+        found = scene_probabilities(network, images, computer, request.flips).cpu()
+        for number, probabilities in zip(numbers, found, strict=True):
             path = labelled.paths[number]
             name = f"{path.parent.name}/{path.name}"
             tally.add(name, probabilities, labelled.labels[number], partial(reader.picture, path))

@@ -19,6 +19,8 @@ from torch import nn
 from model_runner.contract.model_card import Licence, ModelCard, ModelClass, Resolution
 from model_runner.contract.task_requests import ClassifyRequest, RasterSource
 from model_runner.errors import Cancelled, InputError
+from model_runner.inference.computing import Computer
+from model_runner.inference.scenes import scene_probabilities
 from model_runner.report import Report
 from model_runner.tasks.classify import classify
 
@@ -415,3 +417,22 @@ def test_a_lack_of_memory_halves_the_batch_and_loses_no_cell(tmp_path, make_rast
     raster = make_raster("a.tif", painted(LABELS, 320, 320, 64, 64))
     frame, _ = run(tmp_path, raster)
     assert frame["class_name"].tolist() == NAMES[LABELS[:5, :5].ravel()].tolist()
+
+
+def test_four_mirrored_views_are_averaged():
+    def network(images):
+        return images[:, :, 0, 0]  # of one corner
+
+    corners = torch.tensor([[3.0, 0, 1], [0, 2, 0], [1, 1, 5], [0, 0, 2]])
+    images = corners.T.view(1, 3, 2, 2)
+    computer = Computer(torch.device("cpu"), torch.float32, 1)
+    once, averaged = (scene_probabilities(network, images, computer, flips) for flips in (False, True))
+    torch.testing.assert_close(once, corners[:1].softmax(1))
+    torch.testing.assert_close(averaged, corners.softmax(1).mean(0, keepdim=True))
+
+
+def test_a_run_takes_four_looks_if_it_is_asked_to(tmp_path, make_raster, network):
+    path = make_raster("a.tif", np.full((3, 64, 64), 9, np.uint8))
+    run(tmp_path, path)
+    run(tmp_path, path, flips=True)
+    assert len(network.sizes) == 1 + 4
