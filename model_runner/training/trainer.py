@@ -215,7 +215,12 @@ class _Training:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._fabric.clip_gradients(self._module, self._optimizer, max_norm=GRADIENT_CLIP, error_if_nonfinite=False)
-        self._optimizer.step()
+        try:
+            self._optimizer.step()
+        except (RuntimeError, MemoryError) as error:
+            if is_lack_of_memory(error):  # of what it keeps for each weight; smaller parts would not help
+                raise OutOfMemory("The memory does not suffice to take a step; choose a smaller network.") from error
+            raise
         if self._averaged is not None:
             self._averaged.update(self._learner.network)
         self._course.summed += 1

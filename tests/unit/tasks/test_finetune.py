@@ -382,7 +382,9 @@ def test_the_threshold_is_where_f1_on_the_validation_images_is_highest(places, s
     objects = Sample(torch.zeros(3, 0, 0), torch.tensor([boxes["A"], boxes["B"]]), labels[:2], labels[:2] > 0, "one")
     recipe = find_recipe("detect", "oriented_rcnn_l0")
     metric = recipe.metric(("court",))
-    metric.update(lambda images: [(found, torch.tensor(scores), labels[: len(scores)])], torch.zeros(1), [objects])
+    metric.update(
+        lambda images: [(found, torch.tensor(scores), labels[: len(scores)])], torch.zeros(1, 3, 320, 320), [objects]
+    )
     assert recipe.decisions(metric.compute()) == {"threshold": threshold, "merge_iou": 0.1}
 
 

@@ -246,6 +246,15 @@ def test_a_batch_that_does_not_fit_is_halved_and_its_gradients_gathered(train, e
         train("none", network=Tiny(largest=0, error=error))
 
 
+def test_a_lack_of_memory_in_the_optimizer_is_told(train, monkeypatch):
+    def fail(self, *options):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", fail)
+    with pytest.raises(OutOfMemory, match="to take a step; choose a smaller network"):
+        train()
+
+
 def test_a_log_that_another_program_holds_is_written_again_after_the_next_validation(train, tmp_path, monkeypatch):
     """As Windows has it while a spreadsheet shows the file."""
     lines, replace, refusals = Lines(), os.replace, iter([True])
