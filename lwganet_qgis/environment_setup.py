@@ -352,7 +352,7 @@ def _put_back(old: Path, place: Path) -> str:
     if not old.exists():
         return ""
     try:
-        old.rename(place)
+        put_in_place(old, place)
     except OSError as error:
         return f", and the former one is now in {old} ({error.strerror})"
     return ", and the former one serves on"

@@ -103,9 +103,8 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
         hardware["devices"] = hardware["devices"][: plan.batch_size]
     fabric = Fabric(**hardware)
     if fabric.world_size == 1:
-        fabric.launch(
-            partial(train, job=job, report=report)
-        )  # as parts of a function Lightning does not look into them
+        # as parts of a function Lightning does not look into them
+        fabric.launch(partial(train, job=job, report=report))
     else:
         _train_in_processes(fabric, job, report)
     return best_so_far(output)
