@@ -32,13 +32,14 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QMetaType
 
 from ..model_runner.contract.errors import InputError
+from ..model_runner.contract.file_names import fitting_file_name
 from ..model_runner.contract.folders import data_folder
 from ..model_runner.contract.run_record import output_in, record_beside
 from .qgis_versions import text_field
 
 FEATURES_AT_ONCE = 5000
 NO_REFERENCE_SYSTEM = "Undefined "  # "… SRS", "… geographic SRS", "… Cartesian SRS"
-NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|;!\x00-\x1f]')  # ; and ! are signs of the runner's reader (pyogrio)
+SIGNS_OF_PYOGRIO = re.compile("[!;]")  # in paths, which the runner's reader would misunderstand
 LONGEST_NAME = 60
 # Formats that QGIS offers, but which hold no polygons or no fields of their own, or cannot be read again.
 UNFIT_FOR_POLYGONS = ("000", "dgn", "dxf", "gpx", "sql", "xtf")
@@ -77,7 +78,7 @@ def file_for(layer: str, ending: str, folder: Path) -> str:
 
     So do reports of the runner call it; layers may be namesakes.
     """
-    name = NOT_IN_FILE_NAMES.sub("_", layer)[:LONGEST_NAME].strip(" .") or "layer"
+    name = fitting_file_name(SIGNS_OF_PYOGRIO.sub("_", layer)[:LONGEST_NAME]) or "layer"
     return str(Path(tempfile.mkdtemp(dir=folder)) / f"{name}{ending}")
 
 
@@ -241,7 +242,7 @@ def copy_record_beside(destination: str, record: str) -> None:
     """Keep the run record of a result that is a file beside it, NAME or NAME.TABLE; see ``record_beside``."""
     path, table = place_of(destination)
     if os.path.isfile(path):
-        name = path.stem if table is None else f"{path.stem}.{NOT_IN_FILE_NAMES.sub('_', table)}"
+        name = path.stem if table is None else f"{path.stem}.{fitting_file_name(table)}"
         beside = record_beside(path.with_name(name), output_in(Path(record)))
         if not (beside.exists() and beside.samefile(record)):  # a raster and its polygons may be named alike
             shutil.copyfile(record, beside)

@@ -216,6 +216,6 @@ def remove_model(model_id: str) -> None:
         raise ModelError(f"The model {model_id} came with the plugin and cannot be removed.")
     try:
         with tempfile.TemporaryDirectory(prefix=".removed-", dir=folder.parent) as removed:
-            folder.rename(Path(removed) / "model")
+            put_in_place(folder, Path(removed) / "model")
     except OSError as error:
         raise ModelError(f"The model {model_id} cannot be removed from {folder}: {one_line(error)}") from error

@@ -13,6 +13,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj.exceptions import ProjError
 
+from model_runner.contract.file_names import fitting_file_name
 from model_runner.errors import InputError, one_line
 from model_runner.raster.georeference import surroundings
 from model_runner.raster.working_grid import WorkingGrid
@@ -22,8 +23,6 @@ LAYER = "|layername="  # between the path of a file and the name of a layer in i
 NULLABLE = {"int16": "Int16", "int32": "Int32", "int64": "Int64", "bool": "boolean"}
 NOT_FIRST_IN_LAYERS = re.compile(r"^[\W_]+")
 TAKEN_BEGINNINGS = ("gpkg", "sqlite_", "rtree_")  # of names of tables that GeoPackages make themselves
-NOT_IN_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
-DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)\d", re.IGNORECASE)  # names that Windows keeps for itself
 
 
 def read_polygon_features(
@@ -94,8 +93,7 @@ def class_name(value: object) -> str:
         return ""
     is_whole = isinstance(value, float) and value.is_integer()  # of whole numbers, if one of them is missing
     text = str(int(value)) if is_whole else str(value)
-    name = NOT_IN_NAMES.sub("_", text).strip().strip(".")
-    return f"{name}_" if DEVICES.fullmatch(name) else name
+    return fitting_file_name(text)
 
 
 def name_without_blanks(name: str) -> str:

@@ -2,6 +2,7 @@
 """Which images come in which step: a function of the seed and the step alone, so that any step can be the first."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -124,7 +125,7 @@ def training_loader(
     return DataLoader(
         Readable(samples),
         batch_sampler=steps,
-        num_workers=workers,
+        num_workers=_as_many_as_cores(workers),
         collate_fn=partial(_collate, collate, parts),
         pin_memory=pin_memory,
         worker_init_fn=_end_in_silence,
@@ -143,10 +144,16 @@ def validation_loader(
     return DataLoader(
         Readable(samples),
         batch_sampler=[own[start : start + size] for start in range(0, len(own), size)],
-        num_workers=workers,
+        num_workers=_as_many_as_cores(workers),
         collate_fn=partial(_collate, collate, 1),
         worker_init_fn=_end_in_silence,
     )
+
+
+def _as_many_as_cores(workers: int) -> int:
+    """So many processes, but no more than the cores that this one may use, of which PyTorch would warn."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(workers, cores)
 
 
 def _end_in_silence(worker: int) -> None:

@@ -20,7 +20,15 @@ ALLOWED = {
         {"torch"},
         {"model_runner.networks", "model_runner.rotated_boxes", "model_runner.errors"},
     ),
-    "model_runner/raster": (RASTER, {"model_runner.raster", "model_runner.contract.renaming", "model_runner.errors"}),
+    "model_runner/raster": (
+        RASTER,
+        {
+            "model_runner.raster",
+            "model_runner.contract.file_names",
+            "model_runner.contract.renaming",
+            "model_runner.errors",
+        },
+    ),
     "model_runner/features.py": (
         RASTER,
         {"model_runner.raster.working_grid", "model_runner.raster.polygon_files", "model_runner.errors"},

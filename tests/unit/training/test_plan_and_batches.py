@@ -2,6 +2,7 @@
 import copy
 import os
 import subprocess
+import warnings
 from multiprocessing import active_children
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import InputError
 from model_runner.training.averaging import AveragedNetwork
-from model_runner.training.batches import Steps, order_of_epoch, validation_loader, weights_of_images
+from model_runner.training.batches import Steps, order_of_epoch, training_loader, validation_loader, weights_of_images
 from model_runner.training.lookahead import LookaheadAdamW
 from model_runner.training.plan import Plan, make_plan, plan_of_resumed
 
@@ -107,6 +108,15 @@ def test_a_loaders_process_that_is_asked_to_end_is_no_fault():
     subprocess.run(["kill", str(process.pid)], check=True)  # by another process, as systems do
     process.join(60)
     assert process.exitcode == 0
+
+
+def test_no_more_processes_load_images_than_there_are_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+    steps = Steps(Plan(images=9, batch_size=3, epochs=1, learning_rate=1, patience=0), np.ones(9), 7, 0, 0, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # PyTorch warns of more
+        loader = training_loader([torch.zeros(1)] * 9, steps, list, parts=1, workers=2, pin_memory=False)
+    assert loader.num_workers == 1
 
 
 def test_an_average_is_no_slower_than_a_short_training():
