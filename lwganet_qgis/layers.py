@@ -154,10 +154,15 @@ def _fields_to_write(fields: QgsFields, wanted: Optional[Collection[str]]) -> tu
         while name.lower() in taken:
             name = f"{name}_2"
         taken.add(name.lower())
-        field = text_field(name) if fields[row].type() == QMetaType.Type.QVariantMap else QgsField(fields[row])
+        field = text_field(name) if _holds_objects(fields[row]) else QgsField(fields[row])
         field.setName(name)
         written.append(field)
     return rows, written
+
+
+def _holds_objects(field: QgsField) -> bool:
+    """Whether values are what JSON can hold; lists are so in a field of texts since QGIS 3.44."""
+    return field.type() == QMetaType.Type.QVariantMap or field.typeName().upper() in ("JSON", "JSONB")
 
 
 def _fitting(value: Any, field: QgsField) -> Any:

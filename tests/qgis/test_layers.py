@@ -2,6 +2,7 @@
 """What reaches the runner of layers that are not simply a file."""
 
 import os
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -249,9 +250,11 @@ def test_what_a_map_service_did_not_send_is_told(tiles, fake_runner, tmp_path):
     assert "is empty" not in told(tiles)
     shutil.copytree(tmp_path / "tiles", tmp_path / "gaps")
     shutil.rmtree(tmp_path / "gaps" / "19" / "262144")  # the column to the east of the extent's middle
-    assert "38.2% of the picture of the layer 'layer' is empty, and nothing is found there" in told(
-        tiles.replace("/tiles/", "/gaps/")
+    empty = re.search(
+        r"([\d.]+)% of the picture of the layer 'layer' is empty, and nothing is found there",
+        told(tiles.replace("/tiles/", "/gaps/")),
     )
+    assert float(empty[1]) == pytest.approx(38, abs=0.5)  # releases of QGIS differ by a column
 
 
 def test_an_export_after_a_cancel_ends_at_once(tiles, tmp_path):
