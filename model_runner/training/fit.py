@@ -93,6 +93,7 @@ def fit(network: nn.Module, card: ModelCard, request: FinetuneRequest, from_mode
                 f"The training has come to step {course['step']}, beyond the {plan.steps} of {plan.epochs} epochs; "
                 f"choose {math.ceil(course['step'] / plan.steps_per_epoch)} epochs at least."
             )
+    training.passes = plan.epochs
     report.log("info", plan.in_words())
     checkpoints.begin(output)
     weights = np.ones(len(training))

@@ -85,7 +85,7 @@ class ChangeRecipe:
 
     def training_data(
         self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
-    ) -> Dataset:
+    ) -> AlteredSamples:
         """See ``Recipe``; beyond the images nothing changes."""
         samples = open_pairs(Path(request.data), "train", pixels)
         augment = MapAugmentation(

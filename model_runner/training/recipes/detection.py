@@ -79,7 +79,7 @@ class DetectionRecipe:
 
     def training_data(
         self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
-    ) -> Dataset:
+    ) -> AlteredSamples:
         """See ``Recipe``."""
         samples = ObjectDataset(Path(request.data), "train", class_names, pixels=pixels)
         augment = ObjectAugmentation(side, scale=self.seen_scale(request), fill=mean_colour(pixels.count))

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from model_runner.contract.task_requests import FinetuneRequest
+from model_runner.training.augmentation.samples import AlteredSamples
 from model_runner.training.datasets.images import COLOURS, Pixels
 
 
@@ -84,8 +85,8 @@ class Recipe(Protocol):
 
     def training_data(
         self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
-    ) -> Dataset:
-        """The augmented samples of the training images; ``classes_of(index)`` tells the classes that one shows."""
+    ) -> AlteredSamples:
+        """The augmented samples of the training images."""
 
     def validation_data(
         self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS

@@ -27,6 +27,7 @@ from model_runner.training.datasets.scenes import (
 from model_runner.training.schedules import cosine, warm_up
 
 SCALE = (1.0, 3.5)  # parts of 8 to 100 % of the area
+SCALE_AT_LAST = (1.0, 1.6)  # of 39 to 100 %: closer to whole scenes
 SIZES_OF_SCENES = (0.5, 2.0)
 LABEL_SMOOTHING = 0.1
 WEIGHT_DECAY = 0.05
@@ -84,11 +85,14 @@ class SceneRecipe:
 
     def training_data(
         self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
-    ) -> Dataset:
-        """See ``Recipe``."""
+    ) -> AlteredSamples:
+        """See ``Recipe``; at last, samples show almost as much of a scene as is seen of it in use."""
         samples = SceneDataset(Path(request.data), "train", class_names, pixels)
-        augment = SceneAugmentation(side, scale=request.scale or SCALE)
-        return AlteredSamples(samples, partial(alter_scenes, augment, request.mixing), request.seed)
+        alter, alter_at_last = (
+            partial(alter_scenes, SceneAugmentation(side, scale=request.scale or scale), request.mixing)
+            for scale in (SCALE, SCALE_AT_LAST)
+        )
+        return AlteredSamples(samples, alter, request.seed, alter_at_last)
 
     def validation_data(
         self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS

@@ -75,7 +75,7 @@ class SegmentationRecipe:
 
     def training_data(
         self, request: FinetuneRequest, class_names: tuple[str, ...], side: int, pixels: Pixels = COLOURS
-    ) -> Dataset:
+    ) -> AlteredSamples:
         """See ``Recipe``."""
         samples = open_masks(Path(request.data), "train", class_names, pixels)
         augment = MapAugmentation(side, self.seen_scale(request), jitter=JITTER, hues=HUES, largest_share=LARGEST_SHARE)
