@@ -86,7 +86,8 @@ class ExportTrainingData(RunnerAlgorithm):
                 optional_number(
                     "OVERLAP", "Overlap of chips in pixels (not set: an eighth of their size)", INTEGER, 0, 8191
                 ),
-                "Should be about as large as the objects, so that each is seen whole in one chip.",
+                "Should be about as large as the objects, so that each is seen whole in one chip. Chips of different "
+                "blocks do not overlap.",
             ),
             resolution_choice(
                 "Resolution in metres per pixel (not set: the image's)",

@@ -161,7 +161,8 @@ def _write_dataset(folder: Path, card: ModelCard, case: TrainingCase) -> None:
         for name in range(count):
             dates = [_window(image, side, generator) for _ in range(case.dates)]
             valid = np.ones((side, side), dtype=bool)
-            case.label(card, side, generator).write(folder / split, str(name), Dates(np.stack(dates), valid), grid)
+            pixels = Dates(np.stack(dates), valid, card.bands)
+            case.label(card, side, generator).write(folder / split, str(name), pixels, grid)
     (folder / "classes.json").write_text(json.dumps([{"name": name} for name in card.class_names]), encoding="utf-8")
     images = case.batch_size * (WARM_UP + case.steps + AHEAD)
     for path in [each for each in (folder / "train").rglob("*") if each.is_file()]:

@@ -113,6 +113,7 @@ def _opened(
         request.path,
         band_count=len(card.bands),
         bands=request.bands,
+        band_names=card.bands,
         extent=request.extent,
         extent_crs=request.extent_crs,
         mask=request.mask,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which bands of a raster a model sees."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,8 @@ from rasterio.enums import ColorInterp
 
 from model_runner.errors import InputError, UnreadableRaster
 
-COLOUR_BANDS = 3
+COLOUR_NAMES = ("red", "green", "blue")
+COLOUR_BANDS = len(COLOUR_NAMES)
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,17 @@ class BandChoice:
 
     ``palette`` (entries, 4) holds red, green, blue and opacity of the values of the only band where these are numbers
     of colours; the band then becomes three. ``alpha`` is the number of the band with the opacity, if there is one that
-    is not among those to read.
+    is not among those to read. ``names`` are those of the bands that a model sees.
     """
 
     numbers: tuple[int, ...]
+    names: tuple[str, ...] = ()
     palette: np.ndarray | None = None
     alpha: int | None = None
     warnings: tuple[str, ...] = ()
 
 
-def choose_bands(dataset: DatasetReader, wanted: tuple[int, ...], count: int) -> BandChoice:
+def choose_bands(dataset: DatasetReader, wanted: tuple[int, ...], count: int, names: Sequence[str] = ()) -> BandChoice:
     """The ``count`` bands that a model sees.
 
     Without a choice of the user these are the first ones that are no alpha channel. A palette is expanded to colours,
@@ -37,14 +40,19 @@ def choose_bands(dataset: DatasetReader, wanted: tuple[int, ...], count: int) ->
         dataset: the raster.
         wanted: band numbers that the user chose, first is 1; empty if none.
         count: how many bands the model wants.
+        names: what these show; a raster that has them at other places is told.
 
     Raises:
         InputError: the raster has no such bands, too few of them, or bands of complex numbers.
         UnreadableRaster: the raster has no bands at all.
     """
     _refuse_without_bands(dataset)
-    choice = _chosen(dataset, wanted, count) if wanted else _default(dataset, count)
-    choice = replace(choice, alpha=_alpha_besides(dataset, choice.numbers))
+    choice = _chosen(dataset, wanted, count) if wanted else _default(dataset, count, names)
+    choice = replace(
+        choice,
+        names=band_names(dataset, choice.numbers) if choice.palette is None else COLOUR_NAMES,
+        alpha=_alpha_besides(dataset, choice.numbers),
+    )
     complex_bands = [number for number in choice.numbers if "complex" in dataset.dtypes[number - 1]]
     if complex_bands:
         raise InputError(
@@ -75,18 +83,18 @@ def _chosen(dataset: DatasetReader, wanted: tuple[int, ...], count: int) -> Band
     return BandChoice(tuple(wanted))
 
 
-def _default(dataset: DatasetReader, count: int) -> BandChoice:
+def _default(dataset: DatasetReader, count: int, names: Sequence[str]) -> BandChoice:
     numbers = tuple(
         number
         for number, meaning in zip(dataset.indexes, dataset.colorinterp, strict=True)
         if meaning is not ColorInterp.alpha
     )
     if len(numbers) >= count:
-        return BandChoice(numbers[:count])
+        return BandChoice(numbers[:count], warnings=_found_elsewhere(dataset, numbers[:count], names))
     if len(numbers) == 1 and count == COLOUR_BANDS:
         palette = _palette(dataset, numbers[0])
         if palette is not None:
-            return BandChoice(numbers, palette)
+            return BandChoice(numbers, palette=palette)
         return BandChoice(
             numbers * count,
             warnings=(f"{dataset.name} has one band and the model wants {count}; the band is used {count} times.",),
@@ -95,6 +103,34 @@ def _default(dataset: DatasetReader, count: int) -> BandChoice:
         f"The model wants {count} bands and {dataset.name} has {len(numbers)}, alpha not counted; choose another "
         f"raster or model, or name {count} bands, the same one several times if need be."
     )
+
+
+def _found_elsewhere(dataset: DatasetReader, numbers: tuple[int, ...], names: Sequence[str]) -> tuple[str, ...]:
+    """What to say of a raster that has all bands of these names, but not as the numbers."""
+    told = [each.casefold() for each in band_names(dataset, dataset.indexes)]
+    wanted = [each.casefold() for each in names]
+    if not wanted or not set(wanted) <= set(told):
+        return ()
+    places = tuple(told.index(each) + 1 for each in wanted)
+    if all(told[number - 1] == name for number, name in zip(numbers, wanted, strict=True)):
+        return ()
+    chosen, better = (",".join(map(str, each)) for each in (numbers, places))
+    return (
+        f"The model has learnt from {', '.join(names)}, the bands {better} of {dataset.name} by their names, and "
+        f"{chosen} are used; choose the bands {better} if the names are right.",
+    )
+
+
+def band_names(dataset: DatasetReader, numbers: Sequence[int]) -> tuple[str, ...]:
+    """What bands show, as far as the file tells; the first three, if it tells nothing, are taken for colours."""
+    names = []
+    for number in numbers:
+        told = dataset.descriptions[number - 1]
+        colour = dataset.colorinterp[number - 1]
+        if not told and colour in (ColorInterp.undefined, ColorInterp.gray):
+            told = COLOUR_NAMES[number - 1] if number <= COLOUR_BANDS <= dataset.count else ""
+        names.append(told or (colour.name if colour != ColorInterp.undefined else f"band {number}"))
+    return tuple(names)
 
 
 def _alpha_besides(dataset: DatasetReader, numbers: tuple[int, ...]) -> int | None:

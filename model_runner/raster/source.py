@@ -47,6 +47,7 @@ def open_source(
     *,
     band_count: int,
     bands: Sequence[int] = (),
+    band_names: Sequence[str] = (),
     extent: Sequence[float] | None = None,
     extent_crs: str | None = None,
     mask: str | None = None,
@@ -61,6 +62,7 @@ def open_source(
         path: anything that GDAL can open.
         band_count: how many bands the model wants.
         bands: numbers of the bands to use, first is 1; empty takes the first ones.
+        band_names: what the model's bands show, to be compared with the names in the file.
         extent: xmin, ymin, xmax, ymax of the part to use; None uses all.
         extent_crs: reference system of the extent in any form that PROJ reads; None is the raster's.
         mask: vector file with polygons outside of which pixels are not valid.
@@ -77,7 +79,7 @@ def open_source(
     handles = Handles(path)
     try:
         with handles.reading() as dataset:
-            choice = choose_bands(dataset, tuple(bands), band_count)
+            choice = choose_bands(dataset, tuple(bands), band_count, band_names)
             native, warnings = native_grid(dataset)
         window = Window(0, 0, native.width, native.height)
         if extent is not None:
@@ -143,6 +145,11 @@ class RasterSource:
     def bands(self) -> tuple[int, ...]:
         """The numbers of the bands that are read, first is 1."""
         return self._choice.numbers
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """What the bands of tiles show, as far as the file tells."""
+        return self._choice.names
 
     @property
     def band_count(self) -> int:

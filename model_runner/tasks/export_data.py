@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from model_runner.contract.data_requests import ExportDataRequest
+from model_runner.contract.data_requests import FROM_POLYGONS, ExportDataRequest
 from model_runner.contract.folders import plugin_version
 from model_runner.contract.messages import Finished
 from model_runner.errors import InputError
@@ -29,6 +29,7 @@ from model_runner.training_data.labelling import (
     MaskLabeller,
     ObjectLabeller,
     SceneLabeller,
+    without_slivers,
 )
 from model_runner.training_data.labels import IGNORED
 from model_runner.training_data.places import Place, open_places
@@ -44,6 +45,7 @@ WITHOUT_LABEL = {
     "classify": "show no class, or too little of one",
 }
 NO_BACKGROUND = "none"
+ONE_SCALE = 1.5  # coarser over finer pixels, up to which rasters pass for alike
 BACKGROUND_COLOUR = "#b2b2b2"
 RECORD, PAGE, CLASSES = "dataset.json", "report.html", "classes.json"
 
@@ -73,9 +75,10 @@ def export_data(request: ExportDataRequest, report: Report) -> Finished:
             layer = f"the area of interest {request.area}" if request.area else f"the label layer {request.labels}"
             rasters = "any of the rasters" if len(request.rasters) > 1 else request.rasters[0]
             raise InputError(f"No polygon of {layer} lies on {rasters}; check the reference systems and the extent.")
-        labellers = [_labeller(request, place, labels.names, background, colours) for place in places]
+        labellers = [_labeller(request, place, labels.names, background, colours, warn) for place in places]
+        _warn_of_resolutions(request, places, warn)
         plan = make_plan(request, places, labellers)
-        report.log("info", _announcement(plan))
+        report.log("info", _announcement(request, plan))
         by_number = {place.number: (place, each) for place, each in zip(places, labellers, strict=True)}
 
         def progress(done: int, total: int) -> None:
@@ -159,10 +162,22 @@ def _colours(count: int, background: int | None) -> tuple[str, ...]:
 
 
 def _labeller(
-    request: ExportDataRequest, place: Place, names: tuple[str, ...], background: int | None, colours: tuple[str, ...]
+    request: ExportDataRequest,
+    place: Place,
+    names: tuple[str, ...],
+    background: int | None,
+    colours: tuple[str, ...],
+    warn: Callable[[str], None],
 ) -> Labeller:
     if request.task == "detect":
-        return ObjectLabeller(place.labels, names, request.visible)
+        wide = without_slivers(place.labels)
+        slivers = len(place.labels.rows) - len(wide.rows)
+        if slivers:
+            warn(
+                f"{slivers} of the polygons on {request.rasters[place.number]} are narrower than half a pixel and are "
+                "left out."
+            )
+        return ObjectLabeller(wide, names, request.visible)
     if request.task == "segment":
         return MaskLabeller(place.labels, names, background, colours)
     if request.task == "change":
@@ -170,10 +185,21 @@ def _labeller(
     return SceneLabeller(place.labels, names, request.visible)
 
 
-def _announcement(plan: Plan) -> str:
+def _warn_of_resolutions(request: ExportDataRequest, places: Sequence[Place], warn: Callable[[str], None]) -> None:
+    """Tell of rasters that show the ground at another scale than the others, which a model would mix up."""
+    metres = {request.rasters[place.number]: place.grid.metres_per_pixel for place in places}
+    known = {path: each for path, each in metres.items() if each}
+    if known and max(known.values()) > ONE_SCALE * min(known.values()):
+        told = ", ".join(f"{path} {each:.3g} m" for path, each in known.items())
+        warn(f"The rasters have different pixels ({told}); name a resolution to bring their chips to one scale.")
+
+
+def _announcement(request: ExportDataRequest, plan: Plan) -> str:
     empty = sum(each.is_empty for each in plan.chips)
     width = "a chip" if plan.block == 1 else f"{plan.block} chips"
-    return f"{len(plan.chips) - empty} chips have labels and {empty} have none; blocks are {width} wide."
+    of_polygons = request.task == "classify" and request.scenes == FROM_POLYGONS
+    alone = " and its chips do not overlap" if plan.block == 1 and not of_polygons else ""
+    return f"{len(plan.chips) - empty} chips have labels and {empty} have none; a block is {width} wide{alone}."
 
 
 def _warn_of_what_lacks(request: ExportDataRequest, tally: Tally, warn: Callable[[str], None]) -> None:

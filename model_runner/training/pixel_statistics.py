@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rasterio import DatasetReader
-from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from model_runner.contract.model_card import ModelCard
 from model_runner.errors import InputError, UnreadableRaster
-from model_runner.raster.bands import COLOUR_BANDS, BandChoice, choose_bands
+from model_runner.raster.bands import COLOUR_BANDS, choose_bands
 from model_runner.raster.handles import reading
 from model_runner.raster.pixels import read_pixels
 from model_runner.raster.stretch import Stretch, limits_of
@@ -21,7 +19,6 @@ from model_runner.training.datasets.images import Pixels, opened
 
 IMAGES_LOOKED_AT = 200
 SAMPLES_PER_IMAGE = 128**2
-COLOUR_NAMES = ("red", "green", "blue")
 
 
 def pixels_of(card: ModelCard, numbers: tuple[int, ...] = ()) -> Pixels:
@@ -47,12 +44,13 @@ def pixel_facts(paths: Sequence[Path], numbers: tuple[int, ...], first: ModelCar
     wanted = COLOUR_BANDS if first is None else len(first.bands)
     count = len(numbers) or wanted
     chosen = paths[:: -(-len(paths) // IMAGES_LOOKED_AT)]
-    samples, types, names = [], set(), ()
+    samples, types, names, is_named = [], set(), (), bool(numbers)
     for path in chosen:
         with suppress(UnreadableRaster), reading(str(path)), opened(path) as raster:
             choice = choose_bands(raster, numbers, count)
             kinds = tuple(raster.dtypes[number - 1] for number in choice.numbers)
-            names = names or band_names(raster, choice)
+            names = names or choice.names
+            is_named |= all(raster.descriptions[number - 1] for number in choice.numbers)
             types.add(kinds)
             if set(kinds) != {"uint8"} or count != wanted:
                 values, valid = read_pixels(raster, choice, Window(0, 0, raster.width, raster.height))
@@ -62,7 +60,7 @@ def pixel_facts(paths: Sequence[Path], numbers: tuple[int, ...], first: ModelCar
         raise InputError(f"None of the {len(chosen)} training images that were looked at can be read.")
     is_8_bit = all(set(kinds) == {"uint8"} for kinds in types)
     if is_8_bit and count == wanted:
-        return {"stretch_limits": (), **({"bands": names} if numbers else {})}
+        return {"stretch_limits": (), **({"bands": names} if is_named else {})}
     seen = np.concatenate(samples, axis=1)
     limits = [(0.0, 255.0) if is_8_bit else limits_of(band, ModelCard.stretch_percentiles) for band in seen]
     stretched = Stretch(*zip(*limits, strict=True)).apply(seen)
@@ -72,15 +70,3 @@ def pixel_facts(paths: Sequence[Path], numbers: tuple[int, ...], first: ModelCar
         "std": tuple(round(max(float(value), 1.0), 3) for value in stretched.std(1)),
         "stretch_limits": () if is_8_bit else tuple(limits),
     }
-
-
-def band_names(raster: DatasetReader, choice: BandChoice) -> tuple[str, ...]:
-    """What the bands show, as far as the file tells; the first three, if it tells nothing, are taken for colours."""
-    names = []
-    for number in choice.numbers:
-        told = raster.descriptions[number - 1]
-        colour = raster.colorinterp[number - 1]
-        if not told and colour in (ColorInterp.undefined, ColorInterp.gray):
-            told = COLOUR_NAMES[number - 1] if number <= COLOUR_BANDS <= raster.count else ""
-        names.append(told or (colour.name if colour != ColorInterp.undefined else f"band {number}"))
-    return tuple(names)

@@ -10,6 +10,7 @@ import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp
 
+from model_runner.raster.bands import COLOUR_NAMES
 from model_runner.raster.geotiff import georeference, saying_what_cannot_be_written
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.training_data.chips import Chip
@@ -23,8 +24,10 @@ def chip_grid(grid: WorkingGrid, chip: Chip) -> WorkingGrid:
     return WorkingGrid(chip.side, chip.side, grid.to_ground @ Affine.translation(chip.x, chip.y) @ scale, grid.crs)
 
 
-def write_image(path: Path, pixels: np.ndarray, valid: np.ndarray, grid: WorkingGrid) -> None:
+def write_image(path: Path, pixels: np.ndarray, valid: np.ndarray, grid: WorkingGrid, bands: Sequence[str]) -> None:
     """Write pixels uint8 (C, h, w), with a mask within the file where some are not ``valid`` (h, w).
+
+    ``bands`` are their names, which a model that learns from them will have in its card.
 
     Raises:
         InputError: the file cannot be written.
@@ -39,6 +42,8 @@ def write_image(path: Path, pixels: np.ndarray, valid: np.ndarray, grid: Working
     ):
         if count > 3:  # GDAL would take the fourth for opacity
             image.colorinterp = [*image.colorinterp[:3], *[ColorInterp.undefined] * (count - 3)]
+        if tuple(bands) != COLOUR_NAMES:
+            image.descriptions = bands
         image.write(pixels)
         if not valid.all():
             image.write_mask(valid)

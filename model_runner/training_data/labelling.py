@@ -12,6 +12,7 @@ from model_runner.training_data.chips import Chip
 from model_runner.training_data.labels import CHANGED, IGNORED, ChangeLabel, Label, MaskLabel, ObjectLabel, SceneLabel
 
 LEAST_VALID = 0.5  # share of an empty chip or a scene that must have data
+NARROWEST = 0.5  # shorter side of a box in pixels, from which an object can be seen
 NOTHING = np.zeros(0, dtype=np.int64)
 
 
@@ -51,8 +52,8 @@ class Labeller(ABC):
 class ObjectLabeller(Labeller):
     """Oriented boxes: the smallest rectangles around the polygons, in pixels.
 
-    An object is kept with its whole box where the chip shows enough of it and holds the box's centre. A chip that
-    shows cut objects alone has no label: it is no background either.
+    An object is kept where the chip shows enough of it: with its whole box where the chip holds the box's centre, else
+    with the box of what it shows. A chip that shows cut objects alone has no label: it is no background either.
 
     Attributes:
         visible: smallest share of an object that a chip must show.
@@ -64,9 +65,10 @@ class ObjectLabeller(Labeller):
         near = self.polygons.near(*chip.window)
         boxes = shapely.minimum_rotated_rectangle(self.polygons.polygons[near])
         shares = self._shown(near, chip, valid)
-        centres = shapely.get_coordinates(shapely.centroid(boxes)).reshape(-1, 2) - (chip.x, chip.y)
-        holds = ((centres >= 0) & (centres < (chip.width, chip.height))).all(axis=1)
-        kept = holds & (shares > 0) & (shares >= self.visible)
+        kept = (shares > 0) & (shares >= self.visible)
+        beyond = kept & ~_holds_centre(chip, boxes)
+        boxes[beyond] = shapely.minimum_rotated_rectangle(_clip(self.polygons.polygons[near[beyond]], chip))
+        kept[beyond] = _holds_centre(chip, boxes[beyond]) & (_shorter_sides(boxes[beyond]) >= NARROWEST)
         if not kept.any() and (shares > 0).any():
             return None
         numbers = self.polygons.numbers[near[kept]]
@@ -84,8 +86,7 @@ class ObjectLabeller(Labeller):
     def _shown(self, near: np.ndarray, chip: Chip, valid: np.ndarray) -> np.ndarray:
         """Which share of each polygon lies on pixels of the chip that count."""
         polygons = self.polygons.polygons[near]
-        x, y, width, height = chip.window
-        cut = shapely.clip_by_rect(polygons, x, y, x + width, y + height)
+        cut = _clip(polygons, chip)
         shares = shapely.area(cut) / shapely.area(polygons)
         if valid.all():
             return shares
@@ -94,6 +95,28 @@ class ObjectLabeller(Labeller):
             on_pixels = alone.burn(chip.window, (chip.side, chip.side), np.ones(1), 0) > 0
             shares[place] *= valid[on_pixels].mean() if on_pixels.any() else 1.0
         return shares
+
+
+def without_slivers(polygons: PlacedPolygons) -> PlacedPolygons:
+    """The polygons whose boxes are wide enough for something to be seen in them."""
+    wide = _shorter_sides(shapely.minimum_rotated_rectangle(polygons.polygons)) >= NARROWEST
+    return PlacedPolygons(polygons.polygons[wide], polygons.numbers[wide], polygons.rows[wide])
+
+
+def _clip(polygons: np.ndarray, chip: Chip) -> np.ndarray:
+    x, y, width, height = chip.window
+    return shapely.clip_by_rect(polygons, x, y, x + width, y + height)
+
+
+def _holds_centre(chip: Chip, boxes: np.ndarray) -> np.ndarray:
+    centres = shapely.get_coordinates(shapely.centroid(boxes)).reshape(-1, 2) - (chip.x, chip.y)
+    return ((centres >= 0) & (centres < (chip.width, chip.height))).all(axis=1)
+
+
+def _shorter_sides(boxes: np.ndarray) -> np.ndarray:
+    """Of rectangles, of which the narrowest may have become lines."""
+    half = shapely.length(boxes) / 2
+    return (half - np.sqrt(np.maximum(half**2 - 4 * shapely.area(boxes), 0))) / 2
 
 
 @dataclass(frozen=True)

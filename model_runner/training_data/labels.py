@@ -23,10 +23,17 @@ OPACITY = 0.45  # of areas that are drawn
 
 @dataclass(frozen=True)
 class Dates:
-    """The pixels of a chip, uint8 (dates, C, h, w), the earlier date first, and which (h, w) have data."""
+    """The pixels of a chip.
+
+    Attributes:
+        pixels: uint8 (dates, C, h, w), the earlier date first.
+        valid: (h, w) which of them have data.
+        bands: names of the bands.
+    """
 
     pixels: np.ndarray
     valid: np.ndarray
+    bands: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class ObjectLabel(Label):
 
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
         """Write ``images/NAME.tif`` and ``labelTxt/NAME.txt``; pixels that do not count are 0."""
-        write_image(split / "images" / f"{name}.tif", dates.pixels[0] * dates.valid, dates.valid, grid)
+        write_image(split / "images" / f"{name}.tif", dates.pixels[0] * dates.valid, dates.valid, grid, dates.bands)
         lines = [
             " ".join([*(f"{value:.2f}" for value in corners.ravel()), self.names[number], "0"])
             for corners, number in zip(self.corners, self.numbers, strict=True)
@@ -121,7 +128,7 @@ class MaskLabel(Label):
 
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
         """Write ``images/NAME.tif`` and ``masks/NAME.tif``."""
-        write_image(split / "images" / f"{name}.tif", dates.pixels[0], dates.valid, grid)
+        write_image(split / "images" / f"{name}.tif", dates.pixels[0], dates.valid, grid, dates.bands)
         write_map(split / "masks" / f"{name}.tif", self.values, grid, self.colours)
 
     def draw(self, image: Image.Image, colours: Sequence[str]) -> None:
@@ -150,7 +157,7 @@ class ChangeLabel(Label):
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
         """Write ``A/NAME.tif``, ``B/NAME.tif`` and ``label/NAME.tif``; pixels that do not count are 0 at both dates."""
         for folder, pixels in zip("AB", dates.pixels, strict=True):
-            write_image(split / folder / f"{name}.tif", pixels * dates.valid, dates.valid, grid)
+            write_image(split / folder / f"{name}.tif", pixels * dates.valid, dates.valid, grid, dates.bands)
         write_map(split / "label" / f"{name}.tif", self.values, grid, ())
 
     def draw(self, image: Image.Image, colours: Sequence[str]) -> None:
@@ -171,7 +178,7 @@ class SceneLabel(Label):
 
     def write(self, split: Path, name: str, dates: Dates, grid: WorkingGrid) -> None:
         """Write ``CLASS/NAME.tif``."""
-        write_image(split / self.name / f"{name}.tif", dates.pixels[0], dates.valid, grid)
+        write_image(split / self.name / f"{name}.tif", dates.pixels[0], dates.valid, grid, dates.bands)
 
     def draw(self, image: Image.Image, colours: Sequence[str]) -> None:
         """Write the class at the top, in its colour."""

@@ -79,7 +79,11 @@ class Place:
             read = self.rasters.read(chip.tile)
             seen = (read.before, read.after) if isinstance(self.rasters, RasterPair) else (read,)
         pixels = np.stack([np.rint(each.pixels).clip(0, 255).astype(np.uint8) for each in seen])
-        return Dates(pixels, seen[0].valid)
+        return Dates(pixels, seen[0].valid, self._band_names)
+
+    @property
+    def _band_names(self) -> tuple[str, ...]:
+        return (self.rasters.before if isinstance(self.rasters, RasterPair) else self.rasters).band_names
 
     def record(self) -> dict[str, Any]:
         """What the dataset's record says of the rasters: plain values for JSON."""

@@ -139,7 +139,7 @@ class _Writer:
         if label is None or label.is_empty != planned.is_empty:
             self.tally.without_data += 1
             return
-        dates = Dates(read.pixels, read.valid if label.keeps_surroundings else read.valid & inside)
+        dates = Dates(read.pixels, read.valid if label.keeps_surroundings else read.valid & inside, read.bands)
         name = f"{place.name}_{_number(chip.x)}_{_number(chip.y)}" + ("" if chip.row is None else f"_{chip.row:05d}")
         label.write(self.folder / planned.split, name, dates, chip_grid(place.grid, chip))
         tally.chips += 1

@@ -37,6 +37,19 @@ def test_bands_come_in_the_order_chosen(make_raster):
     assert first_pixel(make_raster("a.tif", bands(4)), bands=(3, 1, 1)) == ([30, 10, 10], [])
 
 
+def test_bands_that_the_raster_has_elsewhere_are_told(make_raster):
+    path = make_raster("a.tif", bands(4), photometric="minisblack")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Blue", "Green", "Red", "NIR")
+    pixel, (warning,) = first_pixel(path, band_names=("red", "green", "blue"))
+    assert pixel == [10, 20, 30]
+    assert "red, green, blue, the bands 3,2,1 of" in warning
+    assert "1,2,3 are used" in warning
+    assert first_pixel(path, band_names=("red", "green", "blue"), bands=(1, 2, 3))[1] == []  # the user knows
+    assert first_pixel(path, band_names=("blue", "green", "red"))[1] == []
+    assert first_pixel(path, band_names=("red", "green", "swir"))[1] == []  # its names are others
+
+
 def test_alpha_in_the_middle_is_passed_over(make_raster):
     path = make_raster("a.tif", bands(4))
     with rasterio.open(path, "r+") as dataset:

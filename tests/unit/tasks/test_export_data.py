@@ -295,6 +295,38 @@ def test_another_resolution_and_16_bits_become_chips_of_8_bits_at_it(make_raster
         assert (image.count, image.dtypes[0]) == (4, "uint8")
         assert image.res == pytest.approx((1, 1), rel=1e-3)  # true metres, which those of UTM nearly are
         assert image.read().std() > 20
+        assert image.descriptions == ("band 4", "blue", "green", "red")
+
+
+def test_an_object_is_labelled_by_what_a_chip_shows_of_it_wherever_its_middle_is(town, layer, export):
+    angle = shapely.Polygon(
+        [(30, 30), (60, 30), (60, 34), (34, 34), (34, 60), (30, 60)]
+    )  # its box's middle is beside it
+    beyond = shapely.affinity.translate(angle, 64 - 44, 0)  # 55 % in the first chip, with neither middle
+    others = [shapely.box(x, 300, x + 20, 320) for x in range(10, 480, 50)]
+    kinds = ["cut", *["whole"] * len(others)]
+    options = {"labels": layer([beyond, *others], kinds), "overlap": 0, "block": 1, "visible": 0.5}
+    folder, _ = export(town, task="detect", **options, val=0.2, test=0)
+    ((box, image, _),) = (
+        each
+        for split in ("train", "val")
+        for each in boxes_on_ground(folder, split, ("cut", "whole"))
+        if each[2] == "cut"
+    )
+    (shown,) = on_ground([beyond])
+    assert shown.intersection(image).area > 0.5 * shown.area
+    assert shapely.hausdorff_distance(box, shown.intersection(image).envelope) < 0.25  # half a pixel
+
+
+def test_slivers_and_different_scales_are_told(town, make_raster, layer, export):
+    coarse = make_raster("coarse.tif", np.full((3, 128, 128), 90, np.uint8), transform=HALF_METRES @ Affine.scale(4))
+    drawn = [*rectangles(20), shapely.box(100, 100, 140, 100.3)]
+    lines = Lines()
+    _, record = export(town, coarse, task="detect", labels=layer(drawn, ["a"] * len(drawn)), report=lines)
+    sliver, *_, scales = record["warnings"]
+    assert sliver == f"1 of the polygons on {town} are narrower than half a pixel and are left out."
+    assert f"({town} 0.5 m, {coarse} 2 m); name a resolution" in scales
+    assert record["warnings"] == lines.warnings
 
 
 def test_the_report_needs_nothing_else_and_the_labels_come_back_as_a_layer(town, layer, export, tmp_path):

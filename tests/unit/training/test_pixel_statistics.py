@@ -30,4 +30,5 @@ def test_bands_that_nothing_is_told_of_are_colours_only_if_there_are_three(make_
 def test_chosen_bands_of_8_bits_are_called_what_they_are(make_raster):
     path = image(make_raster, "a.tif", 4, np.uint8, ("blue", "green", "red", "nir"))
     assert pixel_facts([path], (4, 3, 2), None)["bands"] == ("nir", "red", "green")
-    assert "bands" not in pixel_facts([path], (), None)
+    assert pixel_facts([path], (), None)["bands"] == ("blue", "green", "red")
+    assert "bands" not in pixel_facts([image(make_raster, "b.tif", 4, np.uint8)], (), None)
