@@ -20,6 +20,7 @@ from .parameters import (
     optional_number,
     polygon_output,
     raster_input,
+    resolution_choice,
     where_to_look,
 )
 from .runner_algorithm import RunnerAlgorithm
@@ -60,6 +61,11 @@ class ClassifyScenes(RunnerAlgorithm):
                 "fields.",
             ),
             *where_to_look("INPUT"),
+            resolution_choice(
+                "Resolution from which the size of cells follows, in metres per pixel (not set: the model's best)",
+                "Cells become as large as what the model would see of the ground at this resolution. Leave it empty "
+                "where you name the size of a cell or zones: these tell how large scenes are.",
+            ),
             *how_to_compute("scenes"),
             mirrored_views("scene"),
             advanced(

@@ -25,6 +25,7 @@ from .parameters import (
     raster_input,
     raster_output,
     where_to_look,
+    working_resolution,
 )
 from .runner_algorithm import RunnerAlgorithm
 
@@ -53,6 +54,7 @@ class DetectChanges(RunnerAlgorithm):
             *where_to_look(
                 "BEFORE", bands_of("AFTER", "AFTER_BANDS", "Bands of the later image (none: the same ones)")
             ),
+            working_resolution(),
             *how_to_tile("twice the surroundings by which one tells a change; tiles are blended there"),
             *how_to_compute("tiles"),
             mirrored_views(),

@@ -22,6 +22,7 @@ from .parameters import (
     polygon_output,
     raster_input,
     where_to_look,
+    working_resolution,
 )
 from .runner_algorithm import RunnerAlgorithm
 
@@ -50,6 +51,7 @@ class DetectObjects(RunnerAlgorithm):
                 "Objects with a lower score are left out: higher means fewer and surer ones.",
             ),
             *where_to_look("INPUT"),
+            working_resolution(),
             *how_to_tile("the largest object, which is otherwise cut at the edge of a tile"),
             *how_to_compute("tiles"),
             largest_overlap(),

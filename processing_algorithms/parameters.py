@@ -109,8 +109,17 @@ def resolution_choice(label: str, help_text: str) -> QgsProcessingParameterDefin
     return explained(optional_number("RESOLUTION", label, FLOAT, 0.001, 1000), help_text)
 
 
+def working_resolution() -> QgsProcessingParameterDefinition:
+    """The resolution at which a raster is looked at."""
+    return resolution_choice(
+        "Resolution to work at, in metres per pixel (not set: automatic)",
+        "The image is resampled to this resolution on the ground while it is read. Automatic: an image finer than "
+        "the model knows is averaged to the model's best; any other is taken as it is.",
+    )
+
+
 def where_to_look(raster: str, *more_bands: QgsProcessingParameterDefinition) -> list[QgsProcessingParameterDefinition]:
-    """Part, bands and resolution of the raster of that name, and the bands of others."""
+    """Part and bands of the raster of that name, and the bands of others."""
     return [
         extent_choice("The part of the image to look at. Not set: all of it."),
         explained(
@@ -119,11 +128,6 @@ def where_to_look(raster: str, *more_bands: QgsProcessingParameterDefinition) ->
         ),
         bands_of(raster, "BANDS", "Bands for red, green, blue (none: the first ones)"),
         *more_bands,
-        resolution_choice(
-            "Resolution to work at, in metres per pixel (not set: automatic)",
-            "The image is resampled to this resolution on the ground while it is read. Automatic: an image finer than "
-            "the model knows is averaged to the model's best; any other is taken as it is.",
-        ),
     ]
 
 
@@ -238,8 +242,9 @@ def outline_settings() -> list[QgsProcessingParameterDefinition]:
         length_or_area("FILL_HOLES", "Fill holes up to this many square metres", "0 keeps all holes in the polygons."),
         length_or_area(
             "SIMPLIFY",
-            "Simplify outlines by up to this many metres",
-            "Outlines follow the edges of pixels; with about the size of a pixel they become smooth.",
+            "Smooth outlines: cut off corners of up to this many metres",
+            "Outlines follow the edges of pixels; with about the size of a pixel they become smooth. Corners whose "
+            "triangle is smaller than a square of this side are cut off; so are spikes and ditches that are as narrow.",
         ),
     ]
 

@@ -19,6 +19,7 @@ from .parameters import (
     raster_input,
     raster_output,
     where_to_look,
+    working_resolution,
 )
 from .runner_algorithm import RunnerAlgorithm
 
@@ -38,6 +39,7 @@ class SegmentImage(RunnerAlgorithm):
             raster_input("INPUT", "Image"),
             model_choice("MODEL", self.TASK),
             *where_to_look("INPUT"),
+            working_resolution(),
             *how_to_tile("twice the surroundings by which one tells what a pixel shows; tiles are blended there"),
             *how_to_compute("tiles"),
             mirrored_views(),

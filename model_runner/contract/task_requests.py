@@ -57,7 +57,7 @@ class Outlines:
 
     minimum_area: float = option("smallest polygon in square metres (without reference system: pixels)", 0.0)
     fill_holes: float = option("holes up to this many square metres are filled", 0.0)
-    simplify: float = option("how far outlines may be moved to simplify them, in metres", 0.0)
+    simplify: float = option("side, in metres, of the square below whose area the corners of outlines are cut off", 0.0)
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -24,7 +24,7 @@ from model_runner.inference.engine import Throughput, run_over_tiles
 from model_runner.inference.opening import known_range, knows, warn_of_unknown_scale
 from model_runner.inference.prepare import prepare_mirrored
 from model_runner.inference.views import mean_of_mirrored_views
-from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, details, middle_square, plan_cells, seen_side
+from model_runner.raster.scenes import LEAST_SHARE, Scene, cell_sides, middle_square, plan_cells, scales, seen_side
 from model_runner.raster.source import RasterSource, TileInput, open_source
 from model_runner.raster.working_grid import WorkingGrid
 from model_runner.report import Report
@@ -81,11 +81,13 @@ class ImageScenes:
 
     Attributes:
         grids: the images' own pixels on the ground, by the image's number.
+        doubts: what the user should know of images, by the image's number.
         faults: what is wrong with images that cannot be read, by the image's number.
     """
 
     def __init__(self, request: SourceRequest, card: ModelCard) -> None:
         self.grids: dict[int, WorkingGrid] = {}
+        self.doubts: dict[int, Sequence[str]] = {}
         self.faults: dict[int, str] = {}
         self._request = request
         self._card = card
@@ -102,10 +104,13 @@ class ImageScenes:
                 str(image.path),
                 band_count=len(self._card.bands),
                 bands=self._request.bands,
+                band_names=self._card.bands,
                 percentiles=self._card.stretch_percentiles,
                 limits=self._card.stretch_limits,
             ) as source:
                 self.grids[image.number] = source.grid
+                is_placed = source.grid.crs is not None  # many images of a folder are not, as their user knows
+                self.doubts[image.number] = source.warnings if is_placed else source.warnings_of_bands
                 return _with_enough_data(source.read_scene(middle_square(source.grid), side))
         except RunnerError as error:
             self.faults[image.number] = str(error)
@@ -138,25 +143,37 @@ def plan_grid(request: ClassifyRequest, grid: WorkingGrid, card: ModelCard) -> l
 
 def warn_of_scale(scenes: Sequence[Scene], grid: WorkingGrid, card: ModelCard, report: Report) -> None:
     """Tell if the model sees scenes at a resolution that it does not know, or that nobody knows."""
-    metres = details(grid, scenes, card.tile_size)
+    metres = scales(grid, scenes, card.tile_size)
     if metres is None:
         warn_of_unknown_scale(card, report)
-        return
+    else:
+        _warn_of_strange_scales(metres, card, report)
+
+
+def _warn_of_strange_scales(metres: np.ndarray, card: ModelCard, report: Report) -> None:
+    """``warn_of_scale`` of the ``scales`` (n, 2) of scenes."""
     if card.resolution is None:
         return
-    strange = metres[~knows(card.resolution, metres)]
-    if len(strange):
-        least, most = f"{strange.min():.3g}", f"{strange.max():.3g}"
+    known = knows(card.resolution, metres)
+    strange = np.count_nonzero(~known.all(axis=1))
+    if strange:
+        least, most = f"{metres[~known].min():.3g}", f"{metres[~known].max():.3g}"
         span = least if least == most else f"{least} to {most}"
         report.log(
             "warning",
-            f"{known_range(card)}; {len(strange)} of {len(scenes)} scenes are seen at {span} m a pixel: do not rely on "
+            f"{known_range(card)}; {strange} of {len(metres)} scenes are seen at {span} m a pixel: do not rely on "
             "their classes.",
         )
 
 
-def warn_of_large_images(grids: Collection[WorkingGrid], card: ModelCard, report: Report) -> None:
-    """Tell if images of which each is looked at as one scene are so large that they hardly show one."""
+def warn_of_images(grids: Collection[WorkingGrid], card: ModelCard, report: Report) -> None:
+    """Tell if images, each of which is looked at as one scene, have a scale that the model does not know.
+
+    Images of unknown scale may be so large that they hardly show one scene: that is told too.
+    """
+    found = [scales(grid, [middle_square(grid)], card.tile_size) for grid in grids if grid.crs is not None]
+    if found:
+        _warn_of_strange_scales(np.concatenate(found), card, report)
     large = sum(min(grid.width, grid.height) > MOST_SCENES_ACROSS * card.tile_size for grid in grids)
     if large:
         report.log(

@@ -142,15 +142,19 @@ def outlines(grid: WorkingGrid, scenes: Sequence[Scene]) -> np.ndarray:
     return grid.to_ground_points(points.reshape(-1, 2)).reshape(-1, 4, 2)
 
 
-def details(grid: WorkingGrid, scenes: Sequence[Scene], side: int) -> np.ndarray | None:
-    """The finest that can be made out in each scene (n,) on ``side`` x ``side`` pixels, in metres per pixel.
+def scales(grid: WorkingGrid, scenes: Sequence[Scene], side: int) -> np.ndarray | None:
+    """At which scale each scene is seen on ``side`` x ``side`` pixels, in metres per pixel; None without system.
 
-    That is the size of these pixels, or of the grid's where these are larger; None without reference system.
+    Returns:
+        (n, 2): the size of these pixels, and that of the finest that can be made out: the grid's own pixel, if that
+        is larger.
     """
     if grid.crs is None:
         return None
     corners, sides = _corners_and_sides(scenes)
-    return (_pixel_lengths(grid, corners + sides / 2) * np.maximum(1, sides / side)).max(axis=1)
+    lengths = _pixel_lengths(grid, corners + sides / 2)
+    seen = lengths * sides / side
+    return np.stack([seen.max(axis=1), np.maximum(lengths, seen).max(axis=1)], axis=1)
 
 
 def _corners_and_sides(scenes: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray]:

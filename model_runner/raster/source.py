@@ -152,6 +152,11 @@ class RasterSource:
         return self._choice.names
 
     @property
+    def warnings_of_bands(self) -> tuple[str, ...]:
+        """Those warnings that are about the bands."""
+        return self._choice.warnings
+
+    @property
     def band_count(self) -> int:
         """How many bands tiles have."""
         return len(self._choice.numbers) if self._choice.palette is None else COLOUR_BANDS

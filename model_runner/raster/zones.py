@@ -39,5 +39,6 @@ def read_zones(path: str, grid: WorkingGrid) -> Zones:
         boxes = shapely.bounds(pixels)
         low, high = boxes[:, :2], boxes[:, 2:]
         touches = ((low < (grid.width, grid.height)) & (high > 0) & (high > low)).all(axis=1)
-    touches &= np.isfinite(boxes).all(axis=1)
+        touches &= np.isfinite(boxes).all(axis=1)
+    touches[touches] = shapely.intersects(pixels[touches], shapely.box(0, 0, grid.width, grid.height))
     return Zones(frame, square_scenes(grid, boxes[touches], np.flatnonzero(touches)))

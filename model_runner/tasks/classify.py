@@ -33,7 +33,7 @@ from model_runner.inference.scenes import (
     SceneClasses,
     classify_scenes,
     plan_grid,
-    warn_of_large_images,
+    warn_of_images,
     warn_of_scale,
 )
 from model_runner.model_store.loaded import loaded_model
@@ -46,7 +46,7 @@ from model_runner.report import Report
 from model_runner.tasks.run_record import Run
 
 TABLE = ".csv"
-NAMED_IMAGES = 20  # unreadable ones that the log names
+NAMED_IMAGES = 20  # unreadable or doubtful ones that the log names
 
 Look = Callable[[Any, Sequence], tuple[SceneClasses, Throughput]]
 Describe = Callable[[SceneClasses], dict]
@@ -204,7 +204,12 @@ def _classify_images(
         report.log("warning", f"{fault.rstrip('.')}; it is left out.")
     if len(faults) > NAMED_IMAGES:
         report.log("warning", f"{len(faults) - NAMED_IMAGES} more images are left out for such reasons.")
-    warn_of_large_images(source.grids.values(), card, report)
+    doubts = [warning for number in sorted(source.doubts) for warning in source.doubts[number]]
+    for doubt in doubts[:NAMED_IMAGES]:
+        report.log("warning", doubt)
+    if len(doubts) > NAMED_IMAGES:
+        report.log("warning", f"{len(doubts) - NAMED_IMAGES} more such warnings are left out.")
+    warn_of_images(source.grids.values(), card, report)
     frame = images_to_frame(
         [images[number].path.name for number in found.numbers],
         [source.grids[number] for number in found.numbers],

@@ -61,7 +61,7 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
         report.check_cancelled()
         raster = source.record()
 
-    report.log("info", _summary(card, maps.areas))
+    report.log("info" if maps.areas.areas.any() else "warning", _summary(card, maps.areas))
     numbers |= throughput.tile_counts
     return run.finish(request, card, computer, throughput, files, numbers, raster=raster)
 

@@ -227,6 +227,14 @@ def test_scenes_at_a_resolution_that_the_model_does_not_know_are_told(tmp_path, 
     assert [each for each in report.texts["warning"] if "9 of 9 scenes are seen at 1.56 m a pixel" in each]
 
 
+def test_scenes_that_must_be_enlarged_are_told(tmp_path, make_raster, network):
+    report = Lines()
+    run(
+        tmp_path, make_raster("a.tif", painted(LABELS, 600, 600, 200, 200)), report, cell_size=10
+    )  # 20 pixels become 64
+    assert [each for each in report.texts["warning"] if "900 of 900 scenes are seen at 0.156 m a pixel" in each]
+
+
 def test_scenes_at_a_resolution_that_nobody_knows_are_told(tmp_path, make_raster, network):
     report = Lines()
     transform, crs = PLACES["nowhere"]
@@ -288,6 +296,14 @@ def test_a_narrow_zone_at_the_border_is_seen_with_what_is_beside_it(tmp_path, ma
         zones=zones_of([shapely.box(400_000, 5_799_900, 400_004, 5_799_990)]),
     )
     assert frame["class_name"].tolist() == ["blue"]
+
+
+def test_a_zone_around_the_raster_is_not_on_it(tmp_path, make_raster, network, zones_of):
+    raster = make_raster("a.tif", painted(LABELS, 300, 300, 64, 64))
+    ring = cell_box(2, 2, grow=300).difference(cell_box(2, 2, grow=200))
+    frame, finished = run(tmp_path, raster, zones=zones_of([ring, cell_box(1, 1)], kind=["ring", "cell"]))
+    assert frame["kind"].tolist() == ["cell"]
+    assert finished.numbers["left_out"] == 1
 
 
 @pytest.mark.parametrize(
@@ -364,6 +380,17 @@ def test_images_that_hold_many_scenes_are_told(tmp_path, network, folder):
         run(tmp_path, images, report, output=f"{side}.csv")
         told = [text for text in report.texts["warning"] if "1 of 3 images are more than 3 times as wide" in text]
         assert len(told) == warnings
+
+
+def test_what_is_doubtful_about_images_is_told(tmp_path, network, folder):
+    coarse = (Affine(5, 0, 400_000, 0, -5, 5_800_000), "EPSG:32633")
+    images = folder(a=(2, PLACES["utm"]), b=(1, coarse))
+    with rasterio.open(images / "grey.tif", "w", driver="GTiff", count=1, width=90, height=70, dtype="uint8") as grey:
+        grey.write(np.full((1, 70, 90), 60, np.uint8))
+    report = Lines()
+    run(tmp_path, images, report)
+    assert [text for text in report.texts["warning"] if "grey.tif has one band and the model wants 3" in text]
+    assert [text for text in report.texts["warning"] if "1 of 2 scenes are seen at 5.4" in text]
 
 
 def test_images_with_place_become_footprints_in_the_system_that_they_share(tmp_path, network, folder):
