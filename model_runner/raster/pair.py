@@ -79,6 +79,14 @@ class RasterPair:
         before = self.before.on_own_pixels()
         return self if before is self.before else replace(pair_on_first_grid(before, self.after), match=self.match)
 
+    def averaged(self, times: int) -> "RasterPair":
+        """The pair, its colours as they are, on pixels so many times as wide; it is open as long as this one.
+
+        Raises:
+            InputError: they cannot be laid on each other.
+        """
+        return pair_on_first_grid(self.before.averaged(times), self.after)
+
     def record(self) -> dict[str, Any]:
         """What the run record says of both rasters: plain values for JSON."""
         match = None if self.match is None else asdict(self.match)

@@ -30,6 +30,8 @@ AGREEING = 1.0  # pixels that windows' shifts may differ from their median
 SHARE_AGREEING = 0.5  # of the windows with a clear peak, that must agree,
 LEAST_AGREEING = 3  # and how many that must be
 TOLERATED_SHIFT = 1.0  # pixels
+TIMES_AVERAGED = (4, 16)  # to look for shifts that are too far for windows of the pair's own pixels
+FAR_SHIFT = 2.0  # averaged pixels
 TOLERATED_RESOLUTION = 1.5  # coarser over finer
 TOLERATED_BRIGHTNESS = 45.0  # difference of means in any band, on the scale 0 to 255
 TOLERATED_CONTRAST = 2.0  # larger over smaller standard deviation, the mean of the bands
@@ -127,6 +129,21 @@ def find_shift(windows: Sequence[PairInput]) -> Shift | None:
     if agree.sum() < max(LEAST_AGREEING, SHARE_AGREEING * len(told)):
         return None
     return Shift(*np.median(told[agree], axis=0).tolist())
+
+
+def find_far_shift(pair: RasterPair) -> Shift | None:
+    """A shift that only windows of averaged pixels are large enough to show; None if there is none.
+
+    Raises:
+        UnreadableRaster: a file is damaged.
+    """
+    for times in TIMES_AVERAGED:
+        if min(pair.grid.width, pair.grid.height) < times * SMALLEST_WINDOW:
+            return None
+        shift = find_shift(sample_pair(pair.averaged(times)).windows)
+        if shift is not None:
+            return Shift(times * shift.x, times * shift.y) if shift.length > FAR_SHIFT else None
+    return None
 
 
 def _is_usable(window: PairInput) -> bool:
@@ -228,10 +245,13 @@ def check_pair(pair: RasterPair, sample: PairSample, is_matched: bool) -> PairFi
         pair: the pair.
         sample: windows of it as they are before colours are matched.
         is_matched: whether these will be.
+
+    Raises:
+        UnreadableRaster: a file is damaged.
     """
     grid = pair.grid
     metres_before, metres_after = _native_metres(pair)
-    shift, light = find_shift(sample.windows), compare_light(sample.before, sample.after)
+    shift, light = find_shift(sample.windows) or find_far_shift(pair), compare_light(sample.before, sample.after)
     shift_metres = shift_towards = None
     if shift is not None:
         middle = np.array([[grid.width / 2, grid.height / 2]])

@@ -136,7 +136,7 @@ class RasterSource:
     def _lie_on(self, window: Window, factors: tuple[float, float], mask: str | None) -> None:
         """Take the grid over a window of own pixels, of which its pixels cover so many, and a mask's file."""
         self.grid = coarsen(self.native.grid, window, factors)
-        self._window = window
+        self._window, self._factors = window, factors
         self._mask = mask
         self._placement = place_on_source(self._handles, window, factors)
         self._polygons = None if mask is None else PolygonMask(mask, self.grid)
@@ -194,6 +194,10 @@ class RasterSource:
     def on_own_pixels(self) -> "RasterSource":
         """The same raster, with its mask, on its own pixels over the same extent; it is open as long as this one."""
         return self if self.is_native else self._laid_on(self._window, OWN_PIXELS, self._mask)
+
+    def averaged(self, times: int) -> "RasterSource":
+        """The same raster, with its mask, on pixels so many times as wide over the same extent."""
+        return self._laid_on(self._window, tuple(times * factor for factor in self._factors), self._mask)
 
     def _laid_on(self, window: Window, factors: tuple[float, float], mask: str | None) -> "RasterSource":
         self._stretch  # noqa: B018 - found once for both

@@ -91,6 +91,21 @@ def test_a_shift_is_told_in_metres_and_with_its_direction(make_scene):
     assert figures.shift_metres == pytest.approx(0.5 * 4.3 * 2**0.5, rel=0.02)
 
 
+@pytest.mark.parametrize(("pixels", "side"), [(50, 600), (120, 1200), (200, 1800)])
+def test_a_shift_that_is_larger_than_windows_show_is_told_too(pixels, side, make_scene):
+    image = scene(side, side + pixels, coarseness=30)
+    figures = check(make_scene("b.tif", image[:, pixels:]), make_scene("a.tif", image[:, :-pixels]))
+    assert figures.shift.x == pytest.approx(pixels, abs=5)
+    assert figures.shift.y == pytest.approx(0, abs=5)
+    assert "towards the east" in figures.warnings[0]
+
+
+def test_nothing_is_said_of_strangers(make_scene):
+    images = (scene(900, 900, seed, coarseness) for seed, coarseness in ((1, 30), (2, 41)))
+    figures = check(*map(make_scene, ("b.tif", "a.tif"), images))
+    assert (figures.shift, figures.warnings) == (None, ())
+
+
 def test_a_shift_in_the_georeference_alone_is_a_shift_too(make_scene):
     image = scene(300, 400)
     moved = Affine.translation(0, -1.5) @ HALF_METRES
