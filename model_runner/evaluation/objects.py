@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from model_runner.contract.model_card import ModelCard
+from model_runner.evaluation.object_charts import parts_charts, threshold_chart
 from model_runner.features import detections_to_frame
 from model_runner.inference.detections import Detections
 from model_runner.metrics.detection import (
@@ -28,14 +29,13 @@ from model_runner.metrics.detection import (
 )
 from model_runner.metrics.rotated_map import average_precisions
 from model_runner.raster.working_grid import WorkingGrid
-from model_runner.reports.charts import COLOURS, Mark, Series, bar_chart, legend, line_chart
+from model_runner.reports.charts import bar_chart, legend
 from model_runner.reports.examples import Example, Gallery, example_sections
 from model_runner.reports.page import class_table, section
 from model_runner.reports.pictures import FALSE, MISSED, RIGHT, draw_polygons
 from model_runner.rotated_boxes.geometry import corners
 
 SEVERAL = tuple(0.5 + 0.05 * step for step in range(10))  # IoUs whose mean COCO tells
-FEW_CLASSES = 8  # up to which every class has a curve of its own
 OUTCOMES = {"true": RIGHT, "false": FALSE, "missed": MISSED}
 LABELLED = "#6ec8ff"
 
@@ -132,9 +132,8 @@ class ObjectTally:
             "sizes": {name: self._size_figures(limits) for name, limits in SIZES.items()},
         }
 
-    def sections(self) -> tuple[str, ...]:
-        """What the report shows."""
-        figures = self.figures()
+    def sections(self, figures: dict[str, Any]) -> tuple[str, ...]:
+        """What the report shows, of ``figures()`` and of single images."""
         by_class = {
             name: {
                 "objects": each["objects"],
@@ -145,8 +144,10 @@ class ObjectTally:
             }
             for name, each in figures["classes"].items()
         }
-        curves = {name: self._curve(number) for number, name in enumerate(self._card.class_names)}
-        curves = {name: curve for name, curve in curves.items() if len(curve.scores)}
+        whole = self._curve()
+        of_classes = {name: self._curve(number) for number, name in enumerate(self._card.class_names)}
+        sizes = {name: each for name, each in figures["sizes"].items() if each["objects"]}
+        of_sizes = {name: self._curve(size=SIZES[name]) for name in sizes}
         return (
             section(
                 "By class",
@@ -157,13 +158,18 @@ class ObjectTally:
             ),
             section(
                 "Precision, recall and the threshold",
-                *_charts(self._curve(), curves),
+                *parts_charts("all classes", whole, of_classes),
+                threshold_chart("All classes over the threshold", whole),
                 note=f"A detection is right if it overlaps a labelled object of its class by {self._iou:g} or more.",
             ),
             section(
                 "By object size",
-                class_table({_told_size(name): _flat(each) for name, each in figures["sizes"].items()}),
-                note=f"Precision, recall and F1 of detections from a score of {self._threshold:g} on.",
+                class_table({_told_size(name): _flat(each) for name, each in figures["sizes"].items()}, "size"),
+                *(parts_charts("all sizes", whole, of_sizes) if len(of_sizes) > 1 else ()),
+                _table_of_classes(sizes),
+                note=f"Precision, recall and F1 of detections from a score of {self._threshold:g} on; mAP50 and mAP75: "
+                "the mean of AP50 and of AP75 over the classes that have objects of this size. Objects of other sizes "
+                "are neither missed nor found there; what is false counts in its own size.",
             ),
             *example_sections(
                 self._gallery, object_legend(), note=f"Detections from a score of {self._threshold:g} on."
@@ -174,15 +180,25 @@ class ObjectTally:
         return curve_of(self._images, self._judged, label, size)
 
     def _size_figures(self, limits: tuple[float, float]) -> dict[str, Any]:
-        objects = sum(
-            int(((image.object_areas >= limits[0]) & (image.object_areas < limits[1]) & ~image.difficult).sum())
-            for image in self._images
-        )
-        curve = self._curve(size=limits)
+        """What is told of the objects of a size; see ``curve_of`` for what counts."""
+        at = partial(average_precisions, self._images, len(self._card.classes), method="area", size=limits)
+        half, three_quarters = at(0.5), at(0.75)
+        objects = sum(half.ground_truths)
         if not objects:
             return {"objects": 0}
-        shown = {"threshold": self._threshold, **_named(curve.at(self._threshold))}
-        return {"objects": objects, **_best_of(curve), "at the shown threshold": shown}
+        curve = self._curve(size=limits)
+        return {
+            "objects": objects,
+            "mAP50": half.mean,
+            "mAP75": three_quarters.mean,
+            **_best_of(curve),
+            "at the shown threshold": {"threshold": self._threshold, **_named(curve.at(self._threshold))},
+            "classes": {
+                name: {"objects": count, "AP50": half.per_class[number], "AP75": three_quarters.per_class[number]}
+                for number, (name, count) in enumerate(zip(self._card.class_names, half.ground_truths, strict=True))
+                if count
+            },
+        }
 
 
 def object_legend() -> str:
@@ -305,45 +321,25 @@ def _best_of(curve: Curve) -> dict[str, Any]:
     return {"best threshold": best, "at the best threshold": _named((best,) * 3 if isnan(best) else curve.at(best))}
 
 
-def _charts(whole: Curve, curves: dict[str, Curve]) -> tuple[str, ...]:
-    shown = curves if 1 < len(curves) <= FEW_CLASSES else {}
-    all_curves = {**shown, "all classes" if len(curves) > 1 else next(iter(curves), "all"): whole}
-    colours = {name: COLOURS[number] for number, name in enumerate(shown)}
-    colours[list(all_curves)[-1]] = "#8a949e" if shown else COLOURS[0]
-    best = whole.best_threshold()
-    precision, recall, f1 = whole.at(best) if not isnan(best) else (best,) * 3
-    unit = (0.0, 1.0)
-    by_recall = [
-        Series(name, curve.recall.tolist(), curve.precision.tolist(), colours[name], curve is whole)
-        for name, curve in all_curves.items()
-    ]
-    by_score = [
-        Series(name, curve.scores.tolist(), curve.f1.tolist(), colours[name], curve is whole)
-        for name, curve in all_curves.items()
-    ]
-    parts = [
-        Series(name, whole.scores.tolist(), values.tolist(), colour, name == "F1")
-        for name, values, colour in (
-            ("precision", whole.precision, COLOURS[0]),
-            ("recall", whole.recall, COLOURS[1]),
-            ("F1", whole.f1, COLOURS[2]),
-        )
-    ]
-    told = f"best: {best:.2f}"
-    return (
-        line_chart(
-            "Precision over recall", by_recall, "recall", "precision", unit, unit, Mark(recall, precision, told)
-        ),
-        line_chart("F1 over the threshold", by_score, "smallest score", "F1", unit, unit, Mark(best, f1, told)),
-        line_chart("All classes over the threshold", parts, "smallest score", "", unit, unit, Mark(best, f1, told)),
-    )
-
-
 def _flat(size: dict[str, Any]) -> dict[str, Any]:
     """The figures of a size as a row of a table."""
     shown = size.get("at the shown threshold", {})
-    columns = {name: shown.get(name) for name in ("precision", "recall", "F1")}
-    return {"objects": size["objects"], **columns, "best threshold": size.get("best threshold")}
+    columns = {name: size.get(name) for name in ("mAP50", "mAP75", "best threshold")}
+    return {"objects": size["objects"], **columns, **{name: shown.get(name) for name in ("precision", "recall", "F1")}}
+
+
+def _table_of_classes(sizes: dict[str, dict[str, Any]]) -> str:
+    """AP50 and AP75 of each class in each size, where there is more than one of both."""
+    names = list(dict.fromkeys(name for each in sizes.values() for name in each["classes"]))
+    if len(names) < 2 or len(sizes) < 2:
+        return ""
+    columns = [(size, kind) for size in sizes for kind in ("AP50", "AP75")]
+    return class_table(
+        {
+            name: {f"{kind}, {size}": sizes[size]["classes"].get(name, {}).get(kind) for size, kind in columns}
+            for name in names
+        }
+    )
 
 
 def _told_size(name: str) -> str:

@@ -171,26 +171,32 @@ def curve_of(
         images: the detections.
         judged: which of them are right.
         label: of the class that counts; None counts all.
-        size: the least area that counts and the first one beyond, in square pixels. What is right counts by its
-            object's area, what is wrong by its own.
+        size: the least area that counts and the first one beyond, in square pixels. As in COCO's protocol, what is
+            right counts by its object's area and what is wrong by its own: objects of other sizes are not missed,
+            and neither what is right there nor what is wrong and of another size itself counts.
     """
     scores, right, wrong, total = [], [], [], 0
     for image, verdict in zip(images, judged, strict=True):
-        chosen = torch.ones(len(image.scores), dtype=torch.bool)
-        counted = ~image.difficult
-        if label is not None:
-            chosen &= image.labels == label
-            counted &= image.object_labels == label
+        chosen = torch.ones(len(image.scores), dtype=torch.bool) if label is None else image.labels == label
         if size is not None:
             area = image.areas.clone()
             area[verdict.right] = image.object_areas[image.matched[verdict.right]]
             chosen &= (area >= size[0]) & (area < size[1])
-            counted &= (image.object_areas >= size[0]) & (image.object_areas < size[1])
         scores.append(image.scores[chosen])
         right.append(verdict.right[chosen])
         wrong.append(verdict.wrong[chosen])
-        total += int(counted.sum())
+        total += int(objects_that_count(image, label, size).sum())
     return _curve(torch.cat(scores), torch.cat(right), torch.cat(wrong), total)
+
+
+def objects_that_count(image: Overlaps, label: int | None = None, size: tuple[float, float] | None = None) -> Tensor:
+    """Which objects bool (m,) of an image count: those that are not difficult, of a class and of a size if named."""
+    counted = ~image.difficult
+    if label is not None:
+        counted &= image.object_labels == label
+    if size is not None:
+        counted &= (image.object_areas >= size[0]) & (image.object_areas < size[1])
+    return counted
 
 
 def _curve(scores: Tensor, right: Tensor, wrong: Tensor, total: int) -> Curve:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from model_runner.metrics.detection import Overlaps, curve_of, judge
+from model_runner.metrics.detection import Overlaps, curve_of, judge, objects_that_count
 
 Method = Literal["voc07", "area"]
 LEVELS = 11
@@ -51,7 +51,13 @@ def average_precision(recall: Tensor, precision: Tensor, method: Method) -> floa
     return float(torch.cat((envelope, envelope.new_zeros(1)))[reached].sum() / LEVELS)
 
 
-def average_precisions(images: Sequence[Overlaps], class_count: int, iou: float, method: Method) -> RotatedMap:
+def average_precisions(
+    images: Sequence[Overlaps],
+    class_count: int,
+    iou: float,
+    method: Method,
+    size: tuple[float, float] | None = None,
+) -> RotatedMap:
     """Mean average precision over classes.
 
     Within a class a detection is compared with the one object in its image that it overlaps most. If the IoU reaches
@@ -63,16 +69,16 @@ def average_precisions(images: Sequence[Overlaps], class_count: int, iou: float,
         class_count: how many classes there are.
         iou: the least overlap of a right detection.
         method: see ``average_precision``.
+        size: of the objects that count, all without it; see ``curve_of``.
     """
     judged = [judge(image, iou) for image in images]
-    counted = torch.cat([image.object_labels[~image.difficult] for image in images])
+    counted = torch.cat([image.object_labels[objects_that_count(image, size=size)] for image in images])
     counts = torch.bincount(counted, minlength=class_count).tolist()
-    curves = [curve_of(images, judged, number) for number in range(class_count)]
+    curves = [curve_of(images, judged, number, size) for number in range(class_count)]
     precisions = [
         average_precision(curve.recall, curve.precision, method) if count else float("nan")
         for curve, count in zip(curves, counts, strict=True)
     ]
-    labels = torch.cat([image.labels for image in images])
     return RotatedMap(
         mean=float(torch.tensor(precisions, dtype=torch.float64).nanmean()),
         per_class=tuple(precisions),
@@ -81,5 +87,5 @@ def average_precisions(images: Sequence[Overlaps], class_count: int, iou: float,
             for curve, count in zip(curves, counts, strict=True)
         ),
         ground_truths=tuple(counts),
-        detections=tuple(torch.bincount(labels, minlength=class_count).tolist()),
+        detections=tuple(len(curve.scores) for curve in curves),
     )

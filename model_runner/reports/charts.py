@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Curves and bars as inline SVG."""
+"""Curves, bars and histograms, as figures with inline SVG; curves also as what is drawn on an image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
 from math import ceil, floor, isfinite, log10
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from model_runner.reports.shapes import Dot, Label, Line, Shape
+
 WIDTH, HEIGHT = 440, 270
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 70, 14, 10, 40
 MOST_POINTS = 240  # of a curve
 TICKS = 5
 BINS = 24  # bars of a histogram
@@ -36,6 +38,14 @@ class Mark(NamedTuple):
     text: str
 
 
+class Chart(NamedTuple):
+    """What is drawn under a title, in ``WIDTH`` and ``HEIGHT``, and the names of its colours; maybe nothing."""
+
+    title: str
+    shapes: tuple[Shape, ...] = ()
+    names: Mapping[str, str] = {}
+
+
 def line_chart(
     title: str,
     series: Sequence[Series],
@@ -44,7 +54,7 @@ def line_chart(
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
     mark: Mark | None = None,
-) -> str:
+) -> Chart:
     """Curves over one another; points that are not finite are left out, and nothing is drawn where there are none.
 
     Args:
@@ -56,33 +66,41 @@ def line_chart(
         y_range: the same.
         mark: a point of them.
     """
-    curves = [(each, _thinned(each)) for each in sorted(series, key=lambda each: each.bold)]
+    thinned = [(each, _thinned(each)) for each in sorted(series, key=lambda each: each.bold)]
+    curves = [(each, kept) for each, kept in thinned if kept]
     points = [point for _, each in curves for point in each]
     if not points:
-        return ""
+        return Chart(title)
     x_span = x_range or _reach([x for x, _ in points])
     y_span = y_range or _reach([y for _, y in points])
     place = partial(_place, x_span, y_span)
     whole = x_range is None and all(x.is_integer() for x, _ in points)
     drawn = [*_grid(place, x_span, y_span, whole), *_names(x_label, y_label)]
     for each, kept in curves:
-        path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in kept)
         width = 2.6 if each.bold else 1.5
         if len(kept) == 1:
-            x, y = place(*kept[0])
-            drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{width + 1}" fill="{each.colour}"/>')
-        drawn.append(
-            f'<polyline points="{path}" fill="none" stroke="{each.colour}" stroke-width="{width}" '
-            'stroke-linejoin="round"/>'
-        )
+            drawn.append(Dot(*place(*kept[0]), width + 1, each.colour))
+        drawn.append(Line([place(*point) for point in kept], each.colour, width))
     if mark is not None and isfinite(mark.x) and isfinite(mark.y):
         x, y = place(mark.x, mark.y)
         anchor, shift = ("end", -8) if x > WIDTH / 2 else ("start", 8)
-        drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" class="axis" fill="none" stroke-width="2"/>')
-        height = max(y - 8, TOP + 10)
-        drawn.append(f'<text x="{x + shift:.1f}" y="{height:.1f}" text-anchor="{anchor}">{escape(mark.text)}</text>')
-    names = {each.name: each.colour for each in series} if len(series) > 1 else {}
-    return _figure(title, HEIGHT, drawn, names)
+        drawn += [Dot(x, y, 4, "axis", filled=False), Label(x + shift, max(y - 8, TOP + 10), mark.text, anchor)]
+    return Chart(title, tuple(drawn), {each.name: each.colour for each in series} if len(series) > 1 else {})
+
+
+def in_groups(curves: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What is shown by name, as many on a chart as there are colours, after what its title ends with."""
+    names = list(curves)
+    groups = [names[start : start + len(COLOURS)] for start in range(0, len(names), len(COLOURS))]
+    return [
+        (f" ({number} of {len(groups)})" if len(groups) > 1 else "", {name: curves[name] for name in group})
+        for number, group in enumerate(groups, 1)
+    ]
+
+
+def svg(chart: Chart) -> str:
+    """A chart as a figure on a page; nothing where nothing is drawn."""
+    return _figure(chart.title, HEIGHT, [each.svg() for each in chart.shapes], chart.names) if chart.shapes else ""
 
 
 def histogram(title: str, values: np.ndarray, x_label: str, y_label: str, colour: str = COLOURS[0]) -> str:
@@ -93,7 +111,7 @@ def histogram(title: str, values: np.ndarray, x_label: str, y_label: str, colour
     counts, edges = np.histogram(np.clip(values, 0, most), BINS, (0, most))
     x_span, y_span = (0.0, most), _reach([0, max(int(counts.max()), TICKS)])
     place = partial(_place, x_span, y_span)
-    drawn = [*_grid(place, x_span, y_span, False), *_names(x_label, y_label)]
+    drawn = [each.svg() for each in (*_grid(place, x_span, y_span, False), *_names(x_label, y_label))]
     for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         (x, top), (x_end, bottom) = place(left, count), place(right, 0)
         drawn.append(
@@ -173,26 +191,22 @@ def _grid(
     x_range: tuple[float, float],
     y_range: tuple[float, float],
     whole: bool,
-) -> list[str]:
-    drawn = []
+) -> list[Shape]:
+    drawn: list[Shape] = []
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     for value in _ticks(*y_range, False):
         _, y = place(x_range[0], value)
-        drawn.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" class="grid"/>')
-        drawn.append(f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{_number(value)}</text>')
+        drawn += [Line([(LEFT, y), (right, y)], "grid"), Label(LEFT - 7, y + 4, _number(value), "end")]
     for value in _ticks(*x_range, whole):
         x, _ = place(value, y_range[0])
-        drawn.append(f'<line x1="{x:.1f}" y1="{bottom}" x2="{x:.1f}" y2="{bottom + 4}" class="axis"/>')
-        drawn.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{_number(value)}</text>')
-    drawn.append(f'<line x1="{LEFT}" y1="{bottom}" x2="{right}" y2="{bottom}" class="axis"/>')
-    return drawn
+        drawn += [Line([(x, bottom), (x, bottom + 4)], "axis"), Label(x, bottom + 16, _number(value), "middle")]
+    return [*drawn, Line([(LEFT, bottom), (right, bottom)], "axis")]
 
 
-def _names(x_label: str, y_label: str) -> list[str]:
-    middle = (TOP + HEIGHT - BOTTOM) / 2
+def _names(x_label: str, y_label: str) -> list[Label]:
     return [
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>',
-        f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">{escape(y_label)}</text>',
+        Label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle"),
+        Label(12, (TOP + HEIGHT - BOTTOM) / 2, y_label, "middle", upright=True),
     ]
 
 

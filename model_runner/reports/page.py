@@ -127,10 +127,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def class_table(by_class: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table with a row for each class; the columns are those of the first."""
+def class_table(by_class: Mapping[str, Mapping[str, Any]], kind: str = "class") -> str:
+    """A table with a row for each class, or what else ``kind`` says; the columns are those of the first."""
     columns = list(next(iter(by_class.values()), {}))
-    return table(["class", *columns], ([name, *(row.get(each) for each in columns)] for name, row in by_class.items()))
+    return table([kind, *columns], ([name, *(row.get(each) for each in columns)] for name, row in by_class.items()))
 
 
 def tell(value: Any) -> str:

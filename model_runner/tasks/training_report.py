@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The report of a training, in its output folder: how it went, what it learnt from and what the model sees."""
 
+import errno
 import hashlib
 import os
 import time
@@ -10,6 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 from math import nan
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,15 +19,17 @@ from torch import Tensor
 from model_runner.contract.finetune_request import REPORT_FILE
 from model_runner.contract.model_card import WEIGHTS_FILE, ModelCard
 from model_runner.contract.task_requests import Compute, FinetuneRequest
-from model_runner.errors import RunnerError, UnreadableRaster
+from model_runner.errors import RunnerError, UnreadableRaster, one_line
 from model_runner.evaluation.images import ImageReader
 from model_runner.evaluation.maps import map_legends
 from model_runner.evaluation.objects import object_legend
 from model_runner.evaluation.showing import Model, example_images
 from model_runner.inference.computing import choose_computer
 from model_runner.model_store.store import open_network
+from model_runner.raster.writer import atomic
 from model_runner.report import Report
-from model_runner.reports.charts import COLOURS, Mark, Series, bar_chart, line_chart
+from model_runner.reports.chart_pictures import save_charts
+from model_runner.reports.charts import COLOURS, Chart, Mark, Series, bar_chart, in_groups, line_chart, svg
 from model_runner.reports.examples import Example, show_examples
 from model_runner.reports.page import cards, facts, render_page, section, table
 from model_runner.reports.pictures import save_side_by_side
@@ -39,18 +43,19 @@ from model_runner.training.log_file import Column, Course, read_course
 from model_runner.training.pixel_statistics import pixels_of
 from model_runner.training.plan import Plan
 
+CURVES = "curves.png"
 EXAMPLES = "examples"
 SHOWN = 8  # validation images
-MOST_CURVES = 8
 LABELLED = {"detect": "objects", "segment": "pixels", "change": "pixels", "classify": "scenes"}
 DATA_SUFFIXES = {*IMAGE_SUFFIXES, ".txt", ".json"}
 BLOCK = 2**20  # bytes that are read at once
 
 
 def write_training_report(request: FinetuneRequest, card: ModelCard, began: float, report: Report) -> dict[str, str]:
-    """Write ``report.html`` and, where there is a model already, ``examples/`` into the output folder of a training.
+    """Write ``curves.png``, ``examples/``, where there is a model already, and then ``report.html`` into the output.
 
-    A training is not lost for want of a report: what hinders it is told, and nothing raised.
+    A training is not lost for want of a report: what hinders it is told, and nothing raised. The page comes last and in
+    one go, so that one that is there is whole.
 
     Args:
         request: what was asked for.
@@ -63,11 +68,20 @@ def write_training_report(request: FinetuneRequest, card: ModelCard, began: floa
     """
     output = Path(request.output)
     try:
+        course = read_course(output)
+        last = load_checkpoint(output, LAST)
+        curves = _curves(course, card, None if last is None else last["course"]["kept_epoch"])
+        if curves:
+            with atomic(output / CURVES) as unfinished:
+                save_charts(unfinished, curves)
         examples = _examples(request, card, output)
-        page = _page(request, card, examples, time.perf_counter() - began)
-        (output / REPORT_FILE).write_text(page, encoding="utf-8")
+        page = _page(request, card, course, last, curves, examples, time.perf_counter() - began)
+        with atomic(output / REPORT_FILE) as unfinished:
+            unfinished.write_text(page, encoding="utf-8")
     except (RunnerError, OSError, RuntimeError, MemoryError) as error:  # the last two where memory does not suffice
-        report.log("warning", f"The report of the training could not be written: {error}")
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        why = "the disk is full. Make room there and go on with --resume." if full else one_line(error)
+        report.log("warning", f"The report of the training in {output} could not be written: {why}")
         return {}
     return {"report": str(output / REPORT_FILE)}
 
@@ -83,13 +97,21 @@ def _examples(request: FinetuneRequest, card: ModelCard, output: Path) -> list[E
     (output / EXAMPLES).mkdir(exist_ok=True)
     for number, each in enumerate(examples, 1):
         name = f"{number:02}_{Path(each.title.replace('/', '_')).stem}.png"
-        save_side_by_side(output / EXAMPLES / name, [picture for _, picture in each.panels])
+        with atomic(output / EXAMPLES / name) as unfinished:
+            save_side_by_side(unfinished, [picture for _, picture in each.panels])
     return examples
 
 
-def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], seconds: float) -> str:
-    course, folder = read_course(Path(request.output)), Path(request.data)
-    last = load_checkpoint(Path(request.output), LAST)
+def _page(
+    request: FinetuneRequest,
+    card: ModelCard,
+    course: Course,
+    last: dict[str, Any] | None,
+    curves: list[Chart],
+    examples: list[Example],
+    seconds: float,
+) -> str:
+    folder = Path(request.data)
     plan, kept_epoch = (None, None) if last is None else (Plan(**last["plan"]), last["course"]["kept_epoch"])
     figures = {name: value for name, value in card.metrics.items() if isinstance(value, int | float)}
     main = {name: value for name, value in figures.items() if _class_of(name, card) is None}
@@ -119,7 +141,7 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
         f"{card.network} learnt from {folder.name}.{ending}",
         (
             cards(main) if main else "",
-            section("How it went", *_curves(course, card, kept_epoch)),
+            section("How it went", *map(svg, curves)),
             section("Classes", _class_table(card, counts, figures), *_bars(card, figures)),
             section(
                 "Validation images at random",
@@ -133,22 +155,24 @@ def _page(request: FinetuneRequest, card: ModelCard, examples: list[Example], se
     )
 
 
-def _curves(course: Course, card: ModelCard, kept_epoch: int | None) -> tuple[str, ...]:
+def _curves(course: Course, card: ModelCard, kept_epoch: int | None) -> list[Chart]:
+    """The charts of what the log holds."""
     whole = {name: each for name, each in course.figures.items() if _class_of(name, card) is None}
     by_class = {name: each for name, each in course.figures.items() if _class_of(name, card) is not None}
     main = next(iter(card.metrics), "")
     kept = card.metrics[main] if kept_epoch and main in whole else nan
+    best = Mark(kept_epoch or 0, kept, f"the model: {kept:.3f}")
     losses = course.losses if len(course.losses) != 2 else {"loss": course.losses["loss"]}
-    return tuple(
-        line_chart(title, _series(columns, main), "epoch", "", mark=mark)
-        for title, columns, mark in (
-            ("Loss on the training images", losses, None),
-            ("Figures on the validation images", whole, Mark(kept_epoch or 0, kept, f"the model: {kept:.3f}")),
-            ("Figures by class", by_class if len(by_class) <= MOST_CURVES else {}, None),
-            ("Learning rate", course.rates, None),
+    charts = (
+        line_chart(title, _series(columns, main), "epoch", y_label, mark=mark)
+        for title, columns, y_label, mark in (
+            ("Loss on the training images", losses, "loss", None),
+            ("Figures on the validation images", whole, "figure", best),
+            *((f"Figures by class{part}", columns, "figure", None) for part, columns in in_groups(by_class)),
+            ("Learning rate", course.rates, "learning rate", None),
         )
-        if columns
     )
+    return [chart for chart in charts if chart.shapes]
 
 
 def _series(columns: Mapping[str, Column], main: str) -> list[Series]:

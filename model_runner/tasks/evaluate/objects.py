@@ -65,5 +65,5 @@ def collector_of(request: EvaluateRequest, card: ModelCard) -> DetectionCollecto
 def measured_objects(tally: ObjectTally, lowest: float, folder: Path) -> Measured:
     """What a tally found out, its layer written."""
     write_vector(folder / LAYER, tally.outcomes(), "outcomes")
-    figures = {**tally.figures(), "threshold": lowest}
-    return Measured(figures, MAIN, tally.sections(), {"outcomes": LAYER})
+    figures = tally.figures()
+    return Measured({**figures, "threshold": lowest}, MAIN, tally.sections(figures), {"outcomes": LAYER})

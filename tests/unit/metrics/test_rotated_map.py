@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_runner.metrics.detection import overlaps
+from model_runner.metrics.detection import SIZES, overlaps
 from model_runner.metrics.rotated_map import average_precision, average_precisions
 from model_runner.rotated_boxes.overlap import pairwise_iou
 
@@ -27,9 +27,9 @@ def truth(boxes, labels=None, difficult=None):
     return boxes, labels, torch.zeros(len(boxes), dtype=torch.bool) if difficult is None else torch.tensor(difficult)
 
 
-def rotated_map(detections, ground_truths, class_count, iou=0.5, method="voc07"):
+def rotated_map(detections, ground_truths, class_count, iou=0.5, method="voc07", size=None):
     images = [overlaps(*found, *truth) for found, truth in zip(detections, ground_truths, strict=True)]
-    return average_precisions(images, class_count, iou, method)
+    return average_precisions(images, class_count, iou, method, size)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,29 @@ def test_average_precision_of_a_curve_worked_out_by_hand():
     assert average_precision(recall[:0], precision[:0], "voc07") == 0
 
 
-def one_by_one(detections, ground_truths, label, iou):
+def test_objects_of_other_sizes_are_neither_missed_nor_are_their_detections_false():
+    small, large = torch.tensor([[50.0, 50, 20, 10, 0.3]]), torch.tensor([[200.0, 200, 150, 100, 0]])
+    labelled = truth(torch.cat((small, large)))
+    both = found(torch.cat((large, small)), [0.9, 0.8])
+    assert rotated_map([both], [labelled], 1, method="area", size=SIZES["small"]).mean == 1
+    assert rotated_map([both], [labelled], 1, method="area", size=SIZES["large"]).mean == 1
+    empty = rotated_map([both], [labelled], 1, method="area", size=SIZES["medium"])
+    assert math.isnan(empty.mean)
+    assert empty.ground_truths == empty.detections == (0,)
+    aside = torch.tensor([300.0, 300, 0, 0, 0])  # where nothing is
+    stray = found(torch.cat((large + aside, small)), [0.9, 0.8])
+    assert rotated_map([stray], [labelled], 1, method="area", size=SIZES["small"]).mean == 1
+    near = found(torch.cat((small + aside, small)), [0.9, 0.8])
+    assert rotated_map([near], [labelled], 1, method="area", size=SIZES["small"]).mean == 0.5
+    # of the size of small objects, and yet found an object that is a little larger
+    limits = (0.0, 200.5)
+    larger = torch.tensor([[50.0, 50, 20.1, 10, 0.3]])
+    met = rotated_map([found(small, [0.9])], [truth(larger)], 1, method="area", size=limits)
+    assert met.detections == (0,)
+    assert rotated_map([found(larger, [0.9])], [truth(small)], 1, method="area", size=limits).mean == 1
+
+
+def one_by_one(detections, ground_truths, label, iou, size=(0, math.inf)):
     """The protocol as it is told: which detections of a class, best first, are right, and which wrong."""
     rows = [
         (float(score), image, boxes[index])
@@ -129,17 +151,23 @@ def one_by_one(detections, ground_truths, label, iou):
         if labels[index] == label
     ]
     claimed, told = set(), []
+
+    def counts(box):
+        return int(size[0] <= float(box[2].double() * box[3].double()) < size[1])
+
     for _, image, box in sorted(rows, key=lambda row: -row[0]):
         boxes, labels, difficult = ground_truths[image]
         same = (labels == label).nonzero()[:, 0].tolist()
         overlaps = pairwise_iou(box[None].double(), boxes[same].double())[0].tolist()
         best = max(range(len(same)), key=overlaps.__getitem__, default=None)
         if best is None or overlaps[best] < iou:
-            told.append((0, 1))
+            told.append((0, counts(box)))
         elif difficult[same[best]]:
             told.append((0, 0))
+        elif (image, same[best]) in claimed:
+            told.append((0, counts(box)))
         else:
-            told.append((0, 1) if (image, same[best]) in claimed else (1, 0))
+            told.append((counts(boxes[same[best]]), 0))
             claimed.add((image, same[best]))
     return told
 
@@ -161,11 +189,19 @@ def test_vectorised_matching_is_the_matching_one_by_one(seed, detection_count, t
         for _ in range(2)
     ]
     ground_truths = [(boxes(truth_count), labels(truth_count), labels(truth_count) > 0) for _ in range(2)]
-    result = rotated_map(detections, ground_truths, 2, iou=0.3, method="area")
-    for label in range(2):
-        told = torch.tensor(one_by_one(detections, ground_truths, label, 0.3), dtype=torch.float64).reshape(-1, 2)
-        right, wrong = told.cumsum(0).T
-        if result.ground_truths[label]:
-            recall, precision = right / result.ground_truths[label], right / (right + wrong).clamp(min=1)
-            assert result.per_class[label] == pytest.approx(average_precision(recall, precision, "area"))
-            assert result.recall[label] == pytest.approx(float(recall[-1]) if len(recall) else 0)
+    for size in (None, (0.0, 150.0), (150.0, math.inf)):
+        limits = size or (0.0, math.inf)
+        result = rotated_map(detections, ground_truths, 2, iou=0.3, method="area", size=size)
+        for label in range(2):
+            told = one_by_one(detections, ground_truths, label, 0.3, limits)
+            right, wrong = torch.tensor(told, dtype=torch.float64).reshape(-1, 2).cumsum(0).T
+            areas = [boxes[:, 2] * boxes[:, 3] for boxes, _, _ in ground_truths]
+            counted = sum(
+                int(((labels == label) & ~difficult & (area >= limits[0]) & (area < limits[1])).sum())
+                for area, (_, labels, difficult) in zip(areas, ground_truths, strict=True)
+            )
+            assert result.ground_truths[label] == counted
+            if counted:
+                recall, precision = right / counted, right / (right + wrong).clamp(min=1)
+                assert result.per_class[label] == pytest.approx(average_precision(recall, precision, "area"))
+                assert result.recall[label] == pytest.approx(float(recall[-1]) if len(recall) else 0)

@@ -7,12 +7,30 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageColor
 
-from model_runner.reports.charts import BINS, MOST_POINTS, Mark, Series, bar_chart, histogram, line_chart
+from model_runner.reports import shapes
+from model_runner.reports.chart_pictures import FINAL, GAP, LEGEND, TITLE, save_charts
+from model_runner.reports.charts import (
+    BINS,
+    COLOURS,
+    HEIGHT,
+    LEFT,
+    MOST_POINTS,
+    WIDTH,
+    Mark,
+    Series,
+    bar_chart,
+    histogram,
+    in_groups,
+    line_chart,
+    svg,
+)
 from model_runner.reports.confusion import confusion_matrix_table
 from model_runner.reports.examples import Example, Gallery, example_sections
 from model_runner.reports.page import cards, facts, render_page, section, tell, warnings
 from model_runner.reports.pictures import draw_polygons, paint_numbers
+from model_runner.reports.shapes import LETTERS, PAPER_COLOURS, font
 
 VOID = {"meta", "img", "br"}
 
@@ -46,7 +64,7 @@ def test_a_page_is_whole_in_itself_and_escapes_what_it_is_told():
         (
             cards({"mAP50": 0.5}),
             facts({"model": "<script>", "nothing": None}),
-            line_chart("Loss", [Series("a<b", [0, 1], [2.0, nan], "#000000")], "epoch", "loss", mark=Mark(0, 2, "<")),
+            svg(line_chart("<Loss", [Series("a<b", [0, 1], [2.0, nan], "#000000")], "x<", "y<", mark=Mark(0, 2, "<"))),
             bar_chart("AP", {"x": 0.5, "y": nan}),
             warnings(["<script>"]),
             histogram("Sizes <m>", np.array([1.0, 2.0]), "m<", "number"),
@@ -72,14 +90,16 @@ def test_a_page_is_whole_in_itself_and_escapes_what_it_is_told():
 )
 def test_numbers_beside_an_axis_are_short_enough_for_the_margin(least, most, labels):
     chart = line_chart("any", [Series("a", [0.0, 1.0], [least, most], "#000000")], "x", "y")
-    assert re.findall(r'text-anchor="end">([^<]*)', chart) == labels
+    assert re.findall(r'text-anchor="end">([^<]*)', svg(chart)) == labels
+    name, numbers = 12 + LETTERS / 4, LEFT - 7  # where the upright name of the axis and the numbers end
+    assert all(name + font(LETTERS).getlength(label) < numbers for label in labels)
 
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6) | st.just(nan)), max_size=600))
 def test_every_point_of_a_curve_lies_on_its_chart(points):
     x, y = [sorted(each[0] for each in points), [each[1] for each in points]]
-    chart = line_chart("any", [Series("a", x, y, "#000000")], "x", "y")
+    chart = svg(line_chart("any", [Series("a", x, y, "#000000")], "x", "y"))
     if not any(value == value for value in y):
         assert chart == ""
         return
@@ -89,6 +109,67 @@ def test_every_point_of_a_curve_lies_on_its_chart(points):
         left, top = map(float, point.split(","))
         assert -1 <= left <= 441
         assert -1 <= top <= 271
+
+
+def test_a_picture_of_charts_shows_the_same_as_the_page(tmp_path):
+    series = [
+        Series("first", [0.0, 1, 2, 3], [1.0, 0.4, 0.6, 0.1], "#ff0000", bold=True),
+        Series("second", [0.0, 1, 2, 3], [0.2, nan, 0.3, 0.9], "#0000ff", bold=True),
+        Series("nothing", [0.0], [nan], "#00ff00"),
+    ]
+    chart = line_chart("Loss", series, "epoch", "loss", mark=Mark(2.0, 0.6, "best"))
+    once = line_chart("Once", [Series("a", [1.0], [2.0], "#009e73")], "epoch", "")
+    save_charts(tmp_path / "curves.png", [chart, once, chart])
+    with Image.open(tmp_path / "curves.png") as opened:
+        picture = np.asarray(opened).astype(int)
+    row = TITLE + HEIGHT + LEGEND  # all names are on one line
+    assert picture.shape == ((2 * row + 3 * GAP) * FINAL, (2 * WIDTH + 3 * GAP) * FINAL, 3)
+
+    def shows(colour, x, y, column=0):
+        """Whether a pixel there, or one beside it, has a colour."""
+        row, left = round((GAP + TITLE + y) * FINAL), round((GAP + column * (WIDTH + GAP) + x) * FINAL)
+        patch = picture[row - 1 : row + 2, left - 1 : left + 2] - ImageColor.getrgb(colour)
+        return abs(patch).max(2).min() < 24
+
+    drawn = re.findall(r'polyline points="([^"]*)"[^>]*stroke="(#[^"]*)"', svg(chart))
+    assert [colour for _, colour in drawn] == ["#ff0000", "#0000ff"]
+    for points, colour in drawn:
+        assert all(shows(colour, *map(float, point.split(","))) for point in points.split())
+    (dot,) = re.findall(r'<circle cx="([^"]*)" cy="([^"]*)"', svg(once))
+    assert shows("#009e73", *map(float, dot), column=1)
+    lines = re.findall(r'<line x1="[^"]*" y1="([^"]*)" x2="([^"]*)" y2="[^"]*" class="grid"', svg(chart))
+    assert len(lines) > 3
+    for y, x_end in lines[1:]:  # the axis lies on the first; a curve may cross others in one place
+        assert any(shows(PAPER_COLOURS["grid"], float(x_end) - left, float(y)) for left in (40, 80))
+    assert shows("#ff0000", 6, HEIGHT + LEGEND / 2)
+    assert shows("#ffffff", WIDTH - 2, 2)
+    grey = (np.ptp(picture, 2) < 24) & (picture.sum(2) < 3 * 150)  # letters
+    top, left = (GAP + TITLE) * FINAL, GAP * FINAL
+    assert grey[top : top + (HEIGHT - 60) * FINAL, left : left + 18 * FINAL].any()  # the name that is upright
+    assert grey[top + (HEIGHT - 18) * FINAL : top + HEIGHT * FINAL, left : left + WIDTH * FINAL].any()
+    assert grey[: GAP * FINAL].sum() == 0
+
+
+def test_text_is_drawn_where_the_system_has_no_letters(tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes, "FONTS", ("none.ttf",))
+    font.cache_clear()
+    chart = line_chart("Title", [Series("a", [0.0, 1], [0.0, 1], "#ff0000")], "x", "y")
+    save_charts(tmp_path / "curves.png", [chart])
+    font.cache_clear()
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert np.asarray(picture.convert("L"))[: (GAP + TITLE) * FINAL].min() < 80
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (8, [8]), (9, [8, 1]), (21, [8, 8, 5])])
+def test_many_curves_are_shared_out_among_charts(count, sizes):
+    groups = in_groups({f"class {number}": number for number in range(count)})
+    assert [len(group) for _, group in groups] == sizes
+    assert all(len(group) <= len(COLOURS) for _, group in groups)
+    assert [value for _, group in groups for value in group.values()] == list(range(count))
+    many = len(groups) > 1
+    assert [ending for ending, _ in groups] == [
+        f" ({number} of {len(groups)})" if many else "" for number in range(1, len(groups) + 1)
+    ]
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300))
