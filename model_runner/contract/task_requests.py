@@ -187,6 +187,7 @@ class EvaluateRequest:
         "numbers of the images' or the raster's bands to use, first is 1 (default: the first ones)", ()
     )
     extent: Optional[tuple[float, ...]] = option("xmin,ymin,xmax,ymax of the part of the raster to use", None)
+    extent_crs: Optional[str] = option("reference system of the extent (default: the raster's)", None)
     area: Optional[str] = option("file of polygons outside of which nothing counts", None)
     resolution: Optional[float] = option("ground resolution to work at, in metres per pixel", None)
     after_bands: tuple[int, ...] = option(
@@ -213,7 +214,7 @@ class EvaluateRequest:
             self.after is None or self.task == "change",
             f"Only change is measured between two rasters, and the task is {self.task}; leave --after away.",
         )
-        for name in ("after", "area", "extent", "resolution", "where", "reference_class"):
+        for name in ("after", "area", "extent", "extent_crs", "resolution", "where", "reference_class"):
             refuse_unless(
                 self.reference is not None or getattr(self, name) is None,
                 f"{name.replace('_', ' ').capitalize()} is for a raster with a reference; name the reference too.",

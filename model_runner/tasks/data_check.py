@@ -10,6 +10,7 @@ from model_runner.contract.model_card import DEFAULT_MODELS, read_card
 from model_runner.contract.task_requests import FinetuneRequest
 from model_runner.errors import InputError
 from model_runner.model_store.store import find_folder
+from model_runner.raster.geotiff import saying_what_cannot_be_written
 from model_runner.raster.writer import atomic
 from model_runner.report import Report
 from model_runner.training.datasets.checks import DatasetCheck, check_dataset, grouped
@@ -38,7 +39,8 @@ def check_data(request: FinetuneRequest, report: Report) -> Finished:
         with atomic(path) as unfinished:
             facts = {"task": request.task, "data": str(Path(request.data).resolve()), **found.plain()}
             text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-            unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")  # names need not be UTF-8
+            with saying_what_cannot_be_written(path):
+                unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")  # names need not be UTF-8
         outputs["check"] = str(path)
     if request.check or found.errors or found.doubts:
         _tell(found, report, outputs.get("check"))

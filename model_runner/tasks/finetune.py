@@ -17,6 +17,7 @@ from model_runner.contract.folders import program_name
 from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import (
     CARD_FILE,
+    DEFAULT_MODELS,
     WEIGHTS_FILE,
     Licence,
     ModelCard,
@@ -69,13 +70,14 @@ def finetune(request: FinetuneRequest, report: Report) -> Finished:
         return check_data(request, report)
     began = time.perf_counter()
     output = Path(request.output)
+    checkpoint = load_checkpoint(output, LAST) if request.resume else None
+    if checkpoint is not None:
+        request = as_begun(request, checkpoint)
+    request = replace(request, init=request.init or DEFAULT_MODELS[request.task])
     model_id = request.model_id or id_of_name(output.resolve().name)
     if find_folder(model_id) is not None and not (request.resume and _is_of_this_training(model_id, output)):
         raise ModelError(f"There is a model {model_id} already; remove it first or choose another with --model-id.")
     _refuse_other_content(output, request.resume, model_id)
-    checkpoint = load_checkpoint(output, LAST) if request.resume else None
-    if checkpoint is not None:
-        request = as_begun(request, checkpoint)
     check_data(request, report)
     seed_everything(request.seed)
     card, network, from_model = _starting_point(request, model_id, checkpoint, report)

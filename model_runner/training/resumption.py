@@ -24,11 +24,12 @@ KEPT = (
     "balance",
     "seed",
 )
+PREFERRED = ("model_id", "precision", "skip_unreadable")  # kept unless the user names another
 
 
 def beginning(request: FinetuneRequest, card: ModelCard) -> dict[str, Any]:
     """What a checkpoint says of how its training began, in plain values."""
-    return {"card": card.to_json(), "request": {name: getattr(request, name) for name in KEPT}}
+    return {"card": card.to_json(), "request": {name: getattr(request, name) for name in (*KEPT, *PREFERRED)}}
 
 
 def as_begun(request: FinetuneRequest, checkpoint: dict[str, Any]) -> FinetuneRequest:
@@ -44,6 +45,8 @@ def as_begun(request: FinetuneRequest, checkpoint: dict[str, Any]) -> FinetuneRe
         if wanted == begun:
             continue
         if wanted != open_now[name]:
+            if name in PREFERRED:
+                continue
             raise InputError(
                 f"The training began with {_told(name, begun)}; it cannot go on with {_told(name, wanted)}. "
                 "Leave that away, or begin anew in another folder."

@@ -166,7 +166,9 @@ def measure_raster_scenes(
 
 
 def _source(request: EvaluateRequest) -> SourceRequest:
-    return SourceRequest(request.data, request.bands, request.extent, mask=request.area, resolution=request.resolution)
+    return SourceRequest(
+        request.data, request.bands, request.extent, request.extent_crs, request.area, request.resolution
+    )
 
 
 def _writing_found(

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from model_runner.command_line import CANCELLED
-from model_runner.contract.model_card import Licence
+from model_runner.contract.model_card import DEFAULT_MODELS, Licence
 from model_runner.contract.task_requests import EvaluateRequest, FinetuneRequest
 from model_runner.errors import InputError, ModelError
 from model_runner.model_store.store import find_folder, open_model
@@ -122,6 +122,19 @@ def test_a_training_goes_on_as_it_began_whatever_is_left_open(request_of, tmp_pa
         assert getattr(card, name) == getattr(begun, name)
     last = torch.load(tmp_path / "kinds" / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["request"]["frozen_stages"] == 1
+
+
+def test_what_is_left_open_at_first_and_named_later_goes_on_if_it_is_the_same(request_of, tmp_path, monkeypatch):
+    finetune(request_of(output=str(tmp_path / "first")), Report())
+    monkeypatch.setitem(DEFAULT_MODELS, "classify", "first")
+    finetune(request_of(init="", model_id="lakes", skip_unreadable=True), Report())
+    (tmp_path / "kinds" / "report.html").unlink()
+    finetune(request_of(init="first", epochs=2, resume=True), Report())
+    last = torch.load(tmp_path / "kinds" / "checkpoints" / "last.ckpt", weights_only=True)
+    kept = {name: last["request"][name] for name in ("init", "model_id", "skip_unreadable")}
+    assert kept == {"init": "first", "model_id": "lakes", "skip_unreadable": True}
+    assert find_folder("lakes")
+    assert not find_folder("kinds")
 
 
 def test_a_scene_of_any_size_fills_the_tile_and_its_resolution_is_told_so(request_of):
