@@ -204,14 +204,32 @@ def write_vector(path: str | os.PathLike, frame: pandas.DataFrame, name: str) ->
         raise InputError(f"{path} cannot be written: {one_line(error)}") from error
 
 
-def write_table(path: str | os.PathLike, frame: pandas.DataFrame) -> None:
+def areas_to_frame(names: Sequence[str], pixels: np.ndarray, areas: np.ndarray, in_metres: bool) -> pandas.DataFrame:
+    """A row for each class: ``class_id``, ``class_name``, ``pixels``, ``area_m2`` and ``share``.
+
+    Args:
+        names: of the classes.
+        pixels: (classes,) how many each has.
+        areas: (classes,) square metres; without a reference system, pixels.
+        in_metres: whether there is a reference system; ``area_m2`` is left out if not.
+    """
+    columns = {"class_id": range(len(names)), "class_name": list(names), "pixels": pixels}
+    if in_metres:
+        columns["area_m2"] = areas.round(3)
+    return pandas.DataFrame({**columns, "share": (areas / max(areas.sum(), 1e-9)).round(6)})
+
+
+def write_table(path: str | os.PathLike, frame: pandas.DataFrame, digits: int = 6) -> None:
     """Write the fields of a frame as comma-separated values, in UTF-8 with a line of names; geometry is left out.
+
+    Numbers that are not whole get so many significant digits.
 
     Raises:
         InputError: the file cannot be written.
     """
+    plain = frame.drop(columns="geometry", errors="ignore")
     try:
-        frame.drop(columns="geometry", errors="ignore").to_csv(path, index=False, encoding="utf-8", float_format="%.6g")
+        plain.to_csv(path, index=False, encoding="utf-8", float_format=f"%.{digits}g")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}") from error
 

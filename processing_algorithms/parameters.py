@@ -262,6 +262,14 @@ def polygon_output(name: str, label: str, help_text: str, optional: bool = False
     )
 
 
+def table_output(name: str, label: str, help_text: str) -> QgsProcessingParameterDefinition:
+    """A table without geometry, which is not made unless chosen."""
+    kind = QgsProcessing.SourceType.TypeVector
+    return explained(
+        QgsProcessingParameterFeatureSink(name, label, kind, optional=True, createByDefault=False), help_text
+    )
+
+
 def raster_output(name: str, label: str, help_text: str, optional: bool = False) -> QgsProcessingParameterDefinition:
     """A GeoTIFF; an optional one is not made unless chosen."""
     return explained(

@@ -147,6 +147,16 @@ class Results:
             copy_record_beside(layer_id, finished.outputs["record"])
         return layer_id
 
+    def deliver_table(self, finished: Finished, key: str, name: str, title: str) -> str:
+        """Copy the rows in a file of the runner's to a sink, title it, and return the id of its layer.
+
+        Raises:
+            InputError: the destination cannot be written.
+        """
+        layer_id = self._copy_features(finished.outputs[key], name, has_crs=False)
+        self._name_on_load(layer_id, name, title)
+        return layer_id
+
     def _copy_features(self, path: str, name: str, has_crs: bool) -> str:
         layer = open_vector(path)
         fields = fields_of(layer)
@@ -164,11 +174,12 @@ class Results:
             in_memory.setCrs(crs)  # QGIS 3.22 gives layers without a reference system one of degrees
         return layer_id
 
-    def _name_on_load(self, layer_id: str, name: str, title: str, look: Look) -> None:
+    def _name_on_load(self, layer_id: str, name: str, title: str, look: Optional[Look] = None) -> None:
         """Have QGIS style a result when it loads it, and title it unless the user or a model gave it a name."""
         if self._context.willLoadLayerOnCompletion(layer_id):
             details = self._context.layerToLoadOnCompletionDetails(layer_id)
-            details.setPostProcessor(Styler(look))
+            if look is not None:
+                details.setPostProcessor(Styler(look))
             if details.name == self._algorithm.parameterDefinition(name).description():
                 details.name = title
 

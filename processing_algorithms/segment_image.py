@@ -18,6 +18,7 @@ from .parameters import (
     polygon_output,
     raster_input,
     raster_output,
+    table_output,
     where_to_look,
     working_resolution,
 )
@@ -55,6 +56,7 @@ class SegmentImage(RunnerAlgorithm):
             polygon_output(
                 "POLYGONS", "Outlines of the classes", "One polygon for each connected area of a class.", optional=True
             ),
+            table_output("AREAS", "Areas of the classes", "A table with a row for each class."),
         ):
             self.addParameter(parameter)
         self.add_numbers_by_class("area_m2", "Square metres")
@@ -88,6 +90,7 @@ class SegmentImage(RunnerAlgorithm):
             output=results.raster_file("OUTPUT"),
             confidence=results.raster_file("CONFIDENCE"),
             polygons=str(folder / "polygons.gpkg") if results.is_wanted("POLYGONS") else None,
+            areas=str(folder / "areas.gpkg") if results.is_wanted("AREAS") else None,
         )
 
     def deliver(self, finished, results):
@@ -108,4 +111,6 @@ class SegmentImage(RunnerAlgorithm):
                 ClassPolygons("class_polygons.qml", classes),
                 has_crs=self._raster.crs.isValid(),
             )
+        if "areas" in finished.outputs:
+            delivered["AREAS"] = results.deliver_table(finished, "areas", "AREAS", f"Areas of classes in {name}")
         return delivered

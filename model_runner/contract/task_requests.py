@@ -75,6 +75,7 @@ class SegmentRequest:
     model: str = option("id of the model (see 'models list')", "")
     confidence: Optional[str] = option("GeoTIFF to write with the probability of each pixel's class", None)
     polygons: Optional[str] = option("GeoPackage to write with the classes' outlines", None)
+    areas: Optional[str] = option("table (.csv or .gpkg) to write with the area of each class", None)
     outlines: Outlines = field(default_factory=Outlines)
     model_grid: bool = option("write on the model's grid; else the raster's own pixels are kept", False)
     flips: bool = option("average over four mirrored views: a little better, four times as slow", False)
@@ -86,7 +87,8 @@ class SegmentRequest:
         refuse_other_file("output", self.output, (".tif", ".tiff"), "GeoTIFF")
         refuse_other_file("confidence", self.confidence, (".tif", ".tiff"), "GeoTIFF")
         refuse_other_file("polygons file", self.polygons, (".gpkg",), "GeoPackage")
-        refuse_shared_files([self.output, self.confidence, self.polygons], self.source.files)
+        refuse_other_file("areas file", self.areas, (".csv", ".gpkg"), "table")
+        refuse_shared_files([self.output, self.confidence, self.polygons, self.areas], self.source.files)
 
 
 @dataclass(frozen=True)

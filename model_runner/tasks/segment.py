@@ -11,7 +11,7 @@ from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.request_parts import refuse_shared_files
 from model_runner.contract.task_requests import SegmentRequest
-from model_runner.features import regions_to_frame, write_vector
+from model_runner.features import areas_to_frame, regions_to_frame, write_table, write_vector
 from model_runner.inference.computing import choose_computer
 from model_runner.inference.opening import open_for_model
 from model_runner.inference.placing import place_pixels
@@ -26,6 +26,9 @@ from model_runner.report import Report
 from model_runner.tasks.class_maps import ClassMaps
 from model_runner.tasks.run_record import Run
 
+TABLE = ".csv"
+DIGITS_OF_AREAS = 15  # a country in square metres, to the square millimetre
+
 
 def segment(request: SegmentRequest, report: Report) -> Finished:
     """Segment a raster with a model, tile by tile, and write the files that the request names and the run record.
@@ -38,7 +41,8 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
         Cancelled: the user asked to stop; no file is left.
     """
     run = Run()
-    files = {"classes": request.output, "confidence": request.confidence, "polygons": request.polygons}
+    files = {"classes": request.output, "confidence": request.confidence}
+    files |= {"polygons": request.polygons, "areas": request.areas}
     files = {name: path for name, path in files.items() if path}
     for path in files.values():
         refuse_unwritable(path)
@@ -58,6 +62,8 @@ def segment(request: SegmentRequest, report: Report) -> Finished:
         if request.polygons:
             report.check_cancelled()
             numbers["count"] = _write_outlines(unfinished["polygons"], request, card, maps, result.grid, run.id)
+        if request.areas:
+            _write_areas(unfinished["areas"], request, card, maps.areas)
         report.check_cancelled()
         raster = source.record()
 
@@ -100,6 +106,14 @@ def _write_outlines(
     frame = regions_to_frame(regions.polygons, regions.numbers, grid, card.class_names, card.id, run_id)
     write_vector(path, frame, Path(request.polygons).stem)
     return len(frame)
+
+
+def _write_areas(path: Path, request: SegmentRequest, card: ModelCard, table: AreaTable) -> None:
+    frame = areas_to_frame(card.class_names, table.pixels, table.areas, table.in_metres)
+    if path.suffix.lower() == TABLE:
+        write_table(path, frame, DIGITS_OF_AREAS)
+    else:
+        write_vector(path, frame, Path(request.areas).stem)
 
 
 def _summary(card: ModelCard, table: AreaTable) -> str:

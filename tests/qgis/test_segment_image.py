@@ -59,6 +59,15 @@ def test_every_value_reaches_the_runner(segmentation, fake_runner, tmp_path, pol
     assert request["outlines"] == {"minimum_area": 20, "fill_holes": 5.5, "simplify": 1}
 
 
+@pytest.mark.parametrize("place", ["memory:", "areas.csv", "areas.gpkg"])
+def test_the_areas_come_as_a_table(place, segmentation, project, tmp_path):
+    layer = segmentation.loaded(AREAS=place if place == "memory:" else str(tmp_path / place))["AREAS"]
+    assert not layer.isSpatial()
+    assert layer.name() == "Areas of classes in airfield"
+    rows = [(feature["class_name"], float(feature["area_m2"])) for feature in layer.getFeatures()]
+    assert rows == [("forest", 243.5), ("open water", 1243000.25)]
+
+
 def test_loaded_results_are_named_and_styled(segmentation, project):
     layers = segmentation.loaded(CONFIDENCE="TEMPORARY_OUTPUT", POLYGONS="memory:")
     names = {name: layer.name() for name, layer in layers.items()}
@@ -283,7 +292,7 @@ def test_the_form_is_the_public_one(segmentation):
     definitions = algorithm.parameterDefinitions()
     folded = QgsProcessingParameterDefinition.Flag.FlagAdvanced
     assert {each.name() for each in definitions if not each.flags() & folded} == {
-        *"INPUT MODEL BANDS EXTENT MASK RESOLUTION DEVICE OUTPUT CONFIDENCE POLYGONS".split()
+        *"INPUT MODEL BANDS EXTENT MASK RESOLUTION DEVICE OUTPUT CONFIDENCE POLYGONS AREAS".split()
     }
     assert {each.name() for each in definitions if each.flags() & folded} == {
         *"TILE_SIZE OVERLAP BATCH_SIZE PRECISION FLIPS MODEL_GRID MINIMUM_AREA FILL_HOLES SIMPLIFY".split()

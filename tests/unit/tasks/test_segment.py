@@ -8,6 +8,8 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pandas
+import pyogrio
 import pytest
 import rasterio
 import rasterio.shutil
@@ -155,6 +157,19 @@ def test_areas_are_true_square_metres(run, make_raster, transform, crs, square_m
         assert finished.numbers[f"area_m2_{name}"] == pytest.approx(expected, rel=1e-3)
     with open(finished.outputs["record"], encoding="utf-8") as record:
         assert json.load(record)["numbers"] == finished.numbers
+
+
+@pytest.mark.parametrize(("name", "crs"), [("areas.csv", "EPSG:32633"), ("areas.gpkg", "EPSG:32633"), ("a.csv", None)])
+def test_a_table_has_the_areas_of_all_classes(name, crs, run, make_raster, tmp_path):
+    path = tmp_path / name
+    found, _, finished = run(make_raster("a.tif", blocks(300, 420)[0], crs=crs), areas=str(path))
+    table = pandas.read_csv(path) if path.suffix == ".csv" else pyogrio.read_dataframe(path)
+    assert finished.outputs["areas"] == str(path)
+    assert table["class_name"].tolist() == list(CARD.class_names)
+    assert table["pixels"].tolist() == [(found == number).sum() for number in range(len(CARD.classes))]
+    assert table["share"].tolist() == pytest.approx(table["pixels"] / found.size, abs=1e-5)
+    areas = [finished.numbers.get(f"area_m2_{each}") for each in CARD.class_names]
+    assert table["area_m2"].tolist() == areas if crs else "area_m2" not in table
 
 
 def test_confidence_is_the_probability_of_the_class(run, make_raster, tmp_path):
