@@ -107,6 +107,13 @@ def _shares_on_grid(length: int, side: float) -> np.ndarray:
     return np.minimum(1, (length - begins) / side)
 
 
+def share_covered(cells: Sequence[Scene], grid: WorkingGrid) -> float:
+    """Which share of a grid's area lies in cells that do not overlap."""
+    corners, sides = _corners_and_sides(cells)
+    within = np.clip((grid.width, grid.height) - corners, 0, sides)
+    return float(within.prod(axis=1).sum() / (grid.width * grid.height))
+
+
 def square_scenes(grid: WorkingGrid, boxes: np.ndarray, numbers: np.ndarray) -> list[Scene]:
     """A square on the ground around each box, as wide as the box is long.
 

@@ -38,7 +38,7 @@ from model_runner.inference.scenes import (
 )
 from model_runner.model_store.loaded import loaded_model
 from model_runner.raster.image_folder import find_images
-from model_runner.raster.scenes import outlines
+from model_runner.raster.scenes import outlines, share_covered
 from model_runner.raster.source import RasterSource
 from model_runner.raster.writer import atomic, refuse_unwritable
 from model_runner.raster.zones import read_zones
@@ -46,6 +46,7 @@ from model_runner.report import Report
 from model_runner.tasks.run_record import Run
 
 TABLE = ".csv"
+ALL = 0.999  # of an image, as a share
 NAMED_IMAGES = 20  # unreadable or doubtful ones that the log names
 
 Look = Callable[[Any, Sequence], tuple[SceneClasses, Throughput]]
@@ -163,6 +164,9 @@ def _classify_cells(
     first = scenes[0]
     noun = "cell" if len(scenes) == 1 else "cells"
     report.log("info", f"Looking at {len(scenes)} {noun} of {first.width:.5g} x {first.height:.5g} pixels.")
+    covered = share_covered(scenes, source.grid)
+    if covered < ALL:
+        report.log("info", f"They cover {covered:.1%} of it; less than half a cell remains at its right or lower edge.")
     warn_of_scale(scenes, source.grid, card, report)
     found, throughput = look(RasterScenes(source, card.tile_size), scenes)
     corners = outlines(source.grid, [scenes[number] for number in found.numbers])

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from model_runner.errors import InputError
-from model_runner.raster.scenes import Scene, cell_sides, middle_square, outlines, plan_cells, square_scenes
+from model_runner.raster.scenes import (
+    Scene,
+    cell_sides,
+    middle_square,
+    outlines,
+    plan_cells,
+    share_covered,
+    square_scenes,
+)
 from model_runner.raster.source import open_source
 from model_runner.raster.working_grid import WorkingGrid
 
@@ -38,6 +46,8 @@ def test_cells_lie_side_by_side_and_only_those_half_on_the_raster_are_kept(width
     assert [each.number for each in cells] == list(range(len(expected)))
     assert [(each.x, each.y) for each in cells] == [(c * cell_width, r * cell_height) for r, c in expected]
     assert {(each.width, each.height) for each in cells} == {(cell_width, cell_height)}
+    area = sum(on_grid[place] for place in expected) * cell_width * cell_height
+    assert share_covered(cells, grid) == pytest.approx(area / (width * height))
 
 
 def test_the_raster_s_own_pixels_are_kept_where_a_cell_has_as_many_as_the_model():

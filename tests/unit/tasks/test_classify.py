@@ -227,6 +227,14 @@ def test_scenes_at_a_resolution_that_the_model_does_not_know_are_told(tmp_path, 
     assert [each for each in report.texts["warning"] if "9 of 9 scenes are seen at 1.56 m a pixel" in each]
 
 
+def test_the_strip_that_no_cell_covers_is_told(tmp_path, make_raster, network):
+    report = Lines()
+    run(tmp_path, make_raster("a.tif", painted(LABELS, 148, 128, 64, 64)), report)
+    assert [each for each in report.texts["info"] if "They cover 86.5% of it" in each]
+    run(tmp_path, make_raster("b.tif", painted(LABELS, 128, 128, 64, 64)), report, output="b.gpkg")
+    assert len([each for each in report.texts["info"] if "They cover" in each]) == 1
+
+
 def test_scenes_that_must_be_enlarged_are_told(tmp_path, make_raster, network):
     report = Lines()
     run(
