@@ -13,6 +13,7 @@ from model_runner.training_data.labels import CHANGED, IGNORED, ChangeLabel, Lab
 
 LEAST_VALID = 0.5  # share of an empty chip or a scene that must have data
 NARROWEST = 0.5  # shorter side of a box in pixels, from which an object can be seen
+ROUNDING = 0.1  # pixels, more than corners are rounded by when they are written
 NOTHING = np.zeros(0, dtype=np.int64)
 
 
@@ -109,8 +110,9 @@ def _clip(polygons: np.ndarray, chip: Chip) -> np.ndarray:
 
 
 def _holds_centre(chip: Chip, boxes: np.ndarray) -> np.ndarray:
+    """Whether the middles of boxes lie in a chip, and will after their corners are rounded."""
     centres = shapely.get_coordinates(shapely.centroid(boxes)).reshape(-1, 2) - (chip.x, chip.y)
-    return ((centres >= 0) & (centres < (chip.width, chip.height))).all(axis=1)
+    return ((centres >= ROUNDING) & (centres <= (chip.width - ROUNDING, chip.height - ROUNDING))).all(axis=1)
 
 
 def _shorter_sides(boxes: np.ndarray) -> np.ndarray:

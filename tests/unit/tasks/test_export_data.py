@@ -15,8 +15,10 @@ from affine import Affine
 from PIL import Image
 
 from model_runner.contract.data_requests import ExportDataRequest, LoadDataRequest
+from model_runner.contract.finetune_request import FinetuneRequest
 from model_runner.errors import Cancelled, InputError
 from model_runner.rotated_boxes.geometry import corners
+from model_runner.tasks.data_check import check_data
 from model_runner.tasks.export_data import export_data
 from model_runner.tasks.load_data import load_data
 from model_runner.training.datasets.maps import open_masks, open_pairs
@@ -316,6 +318,23 @@ def test_an_object_is_labelled_by_what_a_chip_shows_of_it_wherever_its_middle_is
     (shown,) = on_ground([beyond])
     assert shown.intersection(image).area > 0.5 * shown.area
     assert shapely.hausdorff_distance(box, shown.intersection(image).envelope) < 0.25  # half a pixel
+
+
+def test_objects_in_the_middle_of_a_chip_s_edge_make_no_fault(make_raster, layer, export):
+    transform = Affine(0.3, 0, 400_000.1, 0, -0.3, 5_800_000.7)  # in which whole pixels have no round coordinates
+    town = make_raster(
+        "odd.tif", np.random.default_rng(0).integers(1, 255, (3, SIZE, SIZE), np.uint8), transform=transform
+    )
+    places = [(x, y) for x in range(64, SIZE, 64) for y in range(32, SIZE, 64)]
+    drawn = [
+        shapely.affinity.rotate(shapely.box(x - 5, y - 3, x + 5, y + 3), 7 * number)
+        for number, place in enumerate(places)
+        for x, y in (place, place[::-1])
+    ]
+    labels = layer(drawn, ["a"] * len(drawn), transform=transform)
+    folder, _ = export(town, task="detect", labels=labels, overlap=0, visible=0.4)
+    checked = check_data(FinetuneRequest("detect", str(folder), check=True), Lines())
+    assert (checked.numbers["errors"], checked.numbers["warnings"]) == (0, 0)
 
 
 def test_slivers_and_different_scales_are_told(town, make_raster, layer, export):
