@@ -123,10 +123,10 @@ def _found_elsewhere(dataset: DatasetReader, numbers: tuple[int, ...], names: Se
 
 def band_names(dataset: DatasetReader, numbers: Sequence[int]) -> tuple[str, ...]:
     """What bands show, as far as the file tells; the first three, if it tells nothing, are taken for colours."""
+    descriptions, colours = dataset.descriptions, dataset.colorinterp  # of all bands, looked up anew each time
     names = []
     for number in numbers:
-        told = dataset.descriptions[number - 1]
-        colour = dataset.colorinterp[number - 1]
+        told, colour = descriptions[number - 1], colours[number - 1]
         if not told and colour in (ColorInterp.undefined, ColorInterp.gray):
             told = COLOUR_NAMES[number - 1] if number <= COLOUR_BANDS <= dataset.count else ""
         names.append(told or (colour.name if colour != ColorInterp.undefined else f"band {number}"))
