@@ -21,6 +21,8 @@ from model_runner.errors import InputError, one_line
 from model_runner.raster.polygon_files import layer_name
 from model_runner.raster.working_grid import WorkingGrid
 
+TABLE = ".csv"  # ending of a file of comma-separated values
+
 GEOPACKAGE = {"driver": "GPKG", "dataset_options": {"VERSION": "1.3"}}  # the newest that QGIS 3.22 knows in full
 
 TAKEN_BY_GEOPACKAGES = ("fid", "geom")  # columns that the format makes itself
@@ -217,6 +219,18 @@ def areas_to_frame(names: Sequence[str], pixels: np.ndarray, areas: np.ndarray, 
     if in_metres:
         columns["area_m2"] = areas.round(3)
     return pandas.DataFrame({**columns, "share": (areas / max(areas.sum(), 1e-9)).round(6)})
+
+
+def write_by_ending(path: str | os.PathLike, frame: pandas.DataFrame, name: str, digits: int = 6) -> None:
+    """Write a frame as ``write_table`` where the path ends in .csv, else as ``write_vector``.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if os.fspath(path).lower().endswith(TABLE):
+        write_table(path, frame, digits)
+    else:
+        write_vector(path, frame, name)
 
 
 def write_table(path: str | os.PathLike, frame: pandas.DataFrame, digits: int = 6) -> None:

@@ -15,11 +15,11 @@ from model_runner.contract.request_parts import refuse_shared_files
 from model_runner.contract.task_requests import ClassifyRequest
 from model_runner.errors import InputError
 from model_runner.features import (
+    TABLE,
     cells_to_frame,
     images_to_frame,
     scene_columns,
-    write_table,
-    write_vector,
+    write_by_ending,
     zones_to_frame,
 )
 from model_runner.inference.computing import choose_computer
@@ -45,7 +45,6 @@ from model_runner.raster.zones import read_zones
 from model_runner.report import Report
 from model_runner.tasks.run_record import Run
 
-TABLE = ".csv"
 ALL = 0.999  # of an image, as a share
 NAMED_IMAGES = 20  # unreadable or doubtful ones that the log names
 
@@ -100,10 +99,7 @@ def classify(request: ClassifyRequest, report: Report) -> Finished:
     )
     report.check_cancelled()
     with atomic(request.output) as unfinished:
-        if Path(request.output).suffix.lower() == TABLE:
-            write_table(unfinished, scenes.frame)
-        else:
-            write_vector(unfinished, scenes.frame, Path(request.output).stem)
+        write_by_ending(unfinished, scenes.frame, Path(request.output).stem)
 
     counts = Counter(scenes.frame["class_name"])
     left_out = scenes.planned - len(scenes.frame)

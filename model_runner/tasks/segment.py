@@ -11,7 +11,7 @@ from model_runner.contract.messages import Finished
 from model_runner.contract.model_card import ModelCard
 from model_runner.contract.request_parts import refuse_shared_files
 from model_runner.contract.task_requests import SegmentRequest
-from model_runner.features import areas_to_frame, regions_to_frame, write_table, write_vector
+from model_runner.features import areas_to_frame, regions_to_frame, write_by_ending, write_vector
 from model_runner.inference.computing import choose_computer
 from model_runner.inference.opening import open_for_model
 from model_runner.inference.placing import place_pixels
@@ -26,7 +26,6 @@ from model_runner.report import Report
 from model_runner.tasks.class_maps import ClassMaps
 from model_runner.tasks.run_record import Run
 
-TABLE = ".csv"
 DIGITS_OF_AREAS = 15  # a country in square metres, to the square millimetre
 
 
@@ -110,10 +109,7 @@ def _write_outlines(
 
 def _write_areas(path: Path, request: SegmentRequest, card: ModelCard, table: AreaTable) -> None:
     frame = areas_to_frame(card.class_names, table.pixels, table.areas, table.in_metres)
-    if path.suffix.lower() == TABLE:
-        write_table(path, frame, DIGITS_OF_AREAS)
-    else:
-        write_vector(path, frame, Path(request.areas).stem)
+    write_by_ending(path, frame, Path(request.areas).stem, DIGITS_OF_AREAS)
 
 
 def _summary(card: ModelCard, table: AreaTable) -> str:
